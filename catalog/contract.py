@@ -1,0 +1,64 @@
+"""The two kinds of shape: Contract (数据标准) and Layout (接口规范)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from catalog.shape import Shape, is_canonical
+
+Level = Literal["national", "provincial", "municipal", "county", "peer"]
+
+DIVISION = "division_code"  # the field of every contract that says where a record belongs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contract(Shape):
+    """A canonical record type and version."""
+
+    family: str  # contracts that refer to one another run in one job, in order of reference
+    authority: tuple[Level, ...]  # first decides where two platforms changed the same version
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        bad = [n for n in self.names if not is_canonical(n)]
+        if bad:
+            raise ValueError(f"not a canonical field name: {', '.join(bad)}")
+        if DIVISION not in self.names:
+            raise ValueError(f"a contract has a field {DIVISION}")
+        optional = [n for n in self.key if not self.by_name[n].required]
+        if optional:
+            raise ValueError(f"key field must be required: {', '.join(optional)}")
+
+    @cached_property
+    def sealed(self) -> tuple[str, ...]:
+        """Fields that the register keeps sealed value by value: class L3."""
+        return tuple(f.name for f in self.fields if f.sensitivity == "L3")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """The layout's column that says insert, update or delete, and its values for each."""
+
+    field: str
+    insert: str
+    update: str
+    delete: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout(Shape):
+    """A platform's own record shape."""
+
+    platform: str
+    resource: str  # what the connector reads or writes: table, file pattern, path
+    operation: Operation | None = None  # none: rows are states, a missing one says nothing
+    changed_at: str | None = None  # the field that orders changes, where the kind needs one
+    version: str = "1.0.0"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in (self.changed_at, self.operation and self.operation.field):
+            if name and name not in self.names:
+                raise ValueError(f"layout names no field {name}")

@@ -1,0 +1,186 @@
+"""Strict YAML: a file becomes one declaration, or all of its problems by line.
+
+Types are the frozen dataclasses of the rooms; their JSON Schemas are generated, an unknown key is
+an error, scalars follow the YAML 1.2 core schema (``no`` is a word, ``2025-01-01`` is text).
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import jsonschema
+import msgspec
+import yaml
+
+from catalog.errors import Problem
+
+T = TypeVar("T")
+_PLAIN = (
+    (r"^(?:true|True|TRUE|false|False|FALSE)$", "bool", "tTfF"),
+    (r"^(?:null|Null|NULL|~|)$", "null", "nN~\0"),
+    (r"^[-+]?(?:0|[1-9][0-9]*)$", "int", "-+0123456789"),
+    (r"^[-+]?(?:[0-9][0-9]*\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$", "float", "-+0123456789."),
+)
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader with the core schema alone: no dates, no yes and no, no octal numbers."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+
+
+for _pattern, _tag, _first in _PLAIN:
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
+
+
+class _Twice(yaml.MarkedYAMLError):
+    """A key that stands twice in one mapping."""
+
+
+def _check_keys(node: yaml.Node) -> None:
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                raise _Twice(problem=f"key {key.value!r} stands twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+            _check_keys(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _check_keys(item)
+
+
+def _line(node: yaml.Node, path: list[Any]) -> int:
+    """The line of the node at ``path``, or of its nearest ancestor."""
+    line = node.start_mark.line + 1
+    for step in path:
+        found: tuple[yaml.Node, yaml.Node] | None = None
+        if isinstance(node, yaml.MappingNode):
+            found = next(((k, v) for k, v in node.value if k.value == step), None)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
+            found = (node.value[step], node.value[step]) if step < len(node.value) else None
+        if found is None:
+            return line
+        line, node = found[0].start_mark.line + 1, found[1]
+    return line
+
+
+def _close(schema: Any) -> Any:
+    """The same schema where no object takes a key that it does not name."""
+    if isinstance(schema, dict):
+        for value in schema.values():
+            _close(value)
+        if "properties" in schema and "additionalProperties" not in schema:
+            schema["additionalProperties"] = False
+    elif isinstance(schema, list):
+        for value in schema:
+            _close(value)
+    return schema
+
+
+@cache
+def json_schema(kind: type) -> dict[str, Any]:
+    """The JSON Schema 2020-12 of a declaration's file."""
+    schema = copy.deepcopy(msgspec.json.schema(kind))
+    return cast(
+        "dict[str, Any]",
+        _close({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}),
+    )
+
+
+@cache
+def _validator(kind: type) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(json_schema(kind))
+
+
+_WORDS = {
+    "additionalProperties": "有不认识的键",
+    "required": "缺少必填的键",
+    "type": "类型不对(区划代码、编号等数字文本要加引号)",
+    "enum": "取值不在允许范围内",
+    "const": "取值不在允许范围内",
+    "format": "格式不对",
+}
+
+
+def _schema_problems(kind: type, data: Any, node: yaml.Node, file: str) -> Iterator[Problem]:
+    for error in _validator(kind).iter_errors(data):
+        at = ".".join(str(p) for p in error.absolute_path) or "(文件)"
+        line = _line(node, list(error.absolute_path))
+        if error.validator == "additionalProperties":
+            extra = sorted(set(error.instance) - set(error.schema.get("properties", {})))
+            line = _line(node, [*error.absolute_path, extra[0]]) if extra else line
+        word = _WORDS.get(str(error.validator), "不符合规定")
+        yield Problem(file=file, line=line, zh=f"{at}: {word}: {error.message}",
+                      en=f"{at}: {error.message}")  # fmt: skip
+
+
+def parse(text: str, kind: type[T], *, file: str, id: str | None = None) -> tuple[T | None, list[Problem]]:
+    """(the declaration, []) or (None, every problem found)."""
+    def one(line: int, zh: str, en: str) -> tuple[None, list[Problem]]:
+        return None, [Problem(file=file, line=line, zh=zh, en=en)]
+
+    try:
+        nodes = list(yaml.compose_all(text, Loader=_Loader))
+        if len(nodes) != 1 or nodes[0] is None:
+            return one(1, "一个文件须有且只有一份声明", "a file holds exactly one document")
+        node = nodes[0]
+        _check_keys(node)
+        data = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        what = error.problem or "unreadable"
+        return one(mark.line + 1 if mark else 1, f"YAML 写法有误: {what}", f"YAML error: {what}")
+    except yaml.YAMLError as error:
+        return one(1, f"YAML 写法有误: {error}", f"YAML error: {error}")
+    problems = list(_schema_problems(kind, data, node, file))
+    if problems:
+        return None, problems
+    try:
+        made = msgspec.convert(data, kind)
+    except msgspec.ValidationError as error:
+        return one(1, f"内容有误: {error}", str(error))
+    own = getattr(made, "id", None)
+    if id is not None and own != id:
+        return one(_line(node, ["id"]), f"id 须与文件名一致: {own} ≠ {id}",
+                   f"id must equal the file's name: {own} is not {id}")  # fmt: skip
+    return made, []
+
+
+def load(path: Path, kind: type[T], *, root: Path) -> tuple[T | None, list[Problem]]:
+    """``parse`` over a file; its problems name it relative to ``root``."""
+    file = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        what = f"{type(error).__name__}"
+        return None, [Problem(file=file, line=0, zh=f"读不了这个文件: {what}",
+                              en=f"cannot read the file: {what}")]  # fmt: skip
+    return parse(text, kind, file=file, id=path.name.removesuffix(".yaml"))
+
+
+def _sparse(value: Any) -> Any:
+    """Builtins without the nulls and empties that every kind has as its default."""
+    if isinstance(value, dict):
+        return {k: _sparse(v) for k, v in value.items() if v is not None}
+    if isinstance(value, (list, tuple)):
+        return [_sparse(v) for v in value]
+    return value
+
+
+def dump(made: Any) -> str:
+    """YAML that ``parse`` turns into an equal declaration."""
+    data = _sparse(msgspec.to_builtins(made))
+    return yaml.safe_dump(data, allow_unicode=True, sort_keys=False, width=100)
+
+
+def digest(*made: Any) -> str:
+    """One hex name for these declarations' content: the same content, the same name."""
+    encoder = msgspec.json.Encoder(order="deterministic")
+    return hashlib.new("sha256", b"\0".join(encoder.encode(m) for m in made)).hexdigest()
