@@ -55,6 +55,7 @@ class Layout(Shape):
     resource: str  # what the connector reads or writes: table, file pattern, path
     operation: Operation | None = None  # none: rows are states, a missing one says nothing
     changed_at: str | None = None  # the field that orders changes, where the kind needs one
+    keys: Literal["ours", "theirs"] = "ours"  # who gives a record we send its key there; theirs: by receipt
     version: str = "1.0.0"
 
     def __post_init__(self) -> None:

@@ -49,7 +49,7 @@ batches = Table(
     Column("platform", Text, nullable=False),
     Column("contract", Text, nullable=False),
     Column("direction", Text, nullable=False),
-    Column("state", Text, nullable=False),  # staged, closed, sending, settled, set_aside, blocked
+    Column("state", Text, nullable=False),  # staged, blocked, closed, set_aside; sending, delivered, settled, refused, cancelled
     Column("unit", Text, nullable=False, server_default=""),  # the sender's file or page
     Column("before", Text),  # cursor in front of it
     Column("after", Text),  # cursor behind it
@@ -68,8 +68,13 @@ Index("batches_open", batches.c.state, postgresql_where=text("state in ('staged'
 cursors = Table(
     "cursors", metadata,
     Column("route", Text, primary_key=True),
-    Column("cursor", Text),  # collect: the connector's; share: the change position reached
-    Column("revision", Text),  # share: digest of the grant that the position was reached under
+    Column("cursor", Text, nullable=False),  # collect: the connector's own
+)
+scans = Table(  # share: how far the changes were compared; a hint, for holdings are the truth
+    "scans", metadata,
+    Column("route", Text, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("revision", Text, nullable=False),  # of the declarations that it was compared under
 )
 runs = Table(  # how each route's last run ended; operational, not evidence
     "runs", metadata,
@@ -101,12 +106,11 @@ holdings = Table(
     Column("platform", Text, primary_key=True),
     Column("contract", Text, primary_key=True),
     Column("uid", UUID(as_uuid=False), primary_key=True),
-    Column("foreign_key", Text),  # the platform's own key, where known
     Column("version", Integer, nullable=False),  # of the register, that the platform holds
     Column("own_version", Integer),  # the last one that it entered itself
-    Column("fields", Text, nullable=False),  # digest naming the field set, in revisions
+    Column("fields", Text, nullable=False),  # digest naming the field set and masks, in revisions
     Column("digest", LargeBinary),  # HMAC-SM3 of the projection as sent or received
-    Column("state", Text, nullable=False),  # held, stale (must be sent again), maybe, withdrawn, refused
+    Column("state", Text, nullable=False),  # held, withdrawn, stale (send again), maybe, conflicted
     Column("batch", BigInteger, nullable=False),
 )
 Index("holdings_uid", holdings.c.contract, holdings.c.uid)
@@ -140,17 +144,22 @@ outbox = Table(  # what must be delivered; appended before the call, marked by i
     Column("at", Instant, nullable=False),
     Column("answered_at", Instant),
 )
-parcels = Table(  # which record each row of a payload carries; kept until the batch is settled
-    "parcels", metadata,
+movements = Table(  # what a batch did to a platform's copy of a record; registered rows stand in the register
+    "movements", metadata,
     Column("batch", BigInteger, ForeignKey(batches.c.id), primary_key=True),
-    Column("row", BigInteger, primary_key=True),
+    Column("row", BigInteger, primary_key=True),  # share: the payload's row
     Column("uid", UUID(as_uuid=False), nullable=False),
     Column("op", Text, nullable=False),
     Column("version", Integer, nullable=False),
     Column("digest", LargeBinary),
-    Column("state", Text, nullable=False),  # sent, accepted, refused
+    Column("fields", Text, nullable=False),
+    Column("state", Text, nullable=False),  # sent, accepted, refused; unchanged, superseded, conflicted
+    Column("prior_version", Integer),  # the holding before, to go back to on a late refusal
+    Column("prior_digest", LargeBinary),
+    Column("prior_fields", Text),
+    Column("prior_state", Text),
 )
-Index("parcels_uid", parcels.c.uid)
+Index("movements_uid", movements.c.uid)
 receipts = Table(  # append-only
     "receipts", metadata,
     Column("id", BigInteger, Identity(), primary_key=True),
