@@ -46,11 +46,12 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 	echo '就绪 / ready'
 
-# One file for 3.11 to 3.13; no address of a registry in it.
-constraints: $(STAMP)
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
-	  --no-annotate --no-header --upgrade --extra dev pyproject.toml -o constraints.new
-	! grep -nE '://|^-' constraints.new
+# One file for 3.11 to 3.13; no address of a registry in it. Pins stay as they are: UPGRADE=1 moves them.
+constraints:
+	@cp constraints.txt constraints.new
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+	  --no-annotate --no-header $(if $(UPGRADE),--upgrade) --extra dev pyproject.toml -o constraints.new
+	if grep -nE '://|^-' constraints.new; then exit 1; fi
 	mv constraints.new constraints.txt
 
 demo: setup
