@@ -1,0 +1,1 @@
+"""HOW one layout becomes another: declared mappings, bound to shapes and applied to batches."""
