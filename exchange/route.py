@@ -5,6 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """The hub itself: where it sits in the system. Declared in the home's ``node.yaml``."""
+
+    id: str
+    title: str
+    title_en: str = ""
+    division: str  # six digits
+
+
 Direction = Literal["collect", "up", "down", "across"]  # 归集, 上报, 下发或回流, 提供
 
 

@@ -7,9 +7,20 @@ name is ``batches.name``. What a table says is written in the transaction of its
 from __future__ import annotations
 
 from sqlalchemy import (
-    BigInteger, Boolean, Column, DateTime, ForeignKey, Identity, Index, Integer, LargeBinary,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
     MetaData,
- Table, Text, UniqueConstraint, text,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 
@@ -19,13 +30,15 @@ Instant = DateTime(timezone=True)
 
 # The chain: append-only. ``hash`` = HMAC-SM3(prev, canonical entry); one head.
 head = Table(
-    "head", metadata,
+    "head",
+    metadata,
     Column("one", Boolean, primary_key=True, server_default=text("true")),
     Column("position", BigInteger, nullable=False),  # entries so far; the last entry's number
     Column("hash", LargeBinary, nullable=False),
 )
 entries = Table(
-    "entries", metadata,
+    "entries",
+    metadata,
     Column("position", BigInteger, primary_key=True, autoincrement=False),
     Column("at", Instant, nullable=False),
     Column("kind", Text, nullable=False),  # a fact in the past tense: batch_closed, payload_sent, …
@@ -35,13 +48,15 @@ entries = Table(
     Column("hash", LargeBinary, nullable=False),
 )
 commits = Table(
-    "commits", metadata,
+    "commits",
+    metadata,
     Column("batch", BigInteger, primary_key=True, autoincrement=False),
     Column("position", BigInteger, nullable=False, unique=True),
 )
 
 batches = Table(
-    "batches", metadata,
+    "batches",
+    metadata,
     Column("id", BigInteger, Identity(), primary_key=True),
     Column("name", Text, nullable=False, unique=True),  # hash(route, slice, cursor)
     Column("number", Text, nullable=False),  # 批次号 yyyymmdd + 5 digits
@@ -49,11 +64,17 @@ batches = Table(
     Column("platform", Text, nullable=False),
     Column("contract", Text, nullable=False),
     Column("direction", Text, nullable=False),
-    Column("state", Text, nullable=False),  # staged, blocked, closed, set_aside; sending, delivered, settled, refused, cancelled
+    Column(
+        "state", Text, nullable=False
+    ),  # staged, blocked, closed, set_aside; sending, delivered, settled, refused, cancelled
     Column("unit", Text, nullable=False, server_default=""),  # the sender's file or page
     Column("before", Text),  # cursor in front of it
     Column("after", Text),  # cursor behind it
     Column("staged", Text),  # name of intake or payload
+    Column(
+        "ordered", Boolean, nullable=False, server_default=text("false")
+    ),  # later rows of a key replace earlier ones
+    Column("agreement", Text),  # share: the grant's
     Column("revision", Text),  # digest of the declarations that decided
     Column("counts", JSONB, nullable=False, server_default=text("'{}'::jsonb")),  # the equation's terms
     Column("words", JSONB),  # {zh, en}: why it was set aside or blocked
@@ -66,18 +87,22 @@ Index("batches_route", batches.c.route, batches.c.id)
 Index("batches_open", batches.c.state, postgresql_where=text("state in ('staged', 'sending')"))
 
 cursors = Table(
-    "cursors", metadata,
+    "cursors",
+    metadata,
     Column("route", Text, primary_key=True),
     Column("cursor", Text, nullable=False),  # collect: the connector's own
 )
 scans = Table(  # share: how far the changes were compared; a hint, for holdings are the truth
-    "scans", metadata,
+    "scans",
+    metadata,
     Column("route", Text, primary_key=True),
-    Column("position", BigInteger, nullable=False),
+    Column("position", BigInteger, nullable=False),  # change number: of the ledger …
+    Column("ordinal", Integer, nullable=False),  # … and within the batch
     Column("revision", Text, nullable=False),  # of the declarations that it was compared under
 )
 runs = Table(  # how each route's last run ended; operational, not evidence
-    "runs", metadata,
+    "runs",
+    metadata,
     Column("route", Text, primary_key=True),
     Column("started_at", Instant, nullable=False),
     Column("ended_at", Instant),
@@ -85,7 +110,8 @@ runs = Table(  # how each route's last run ended; operational, not evidence
     Column("words", JSONB),
 )
 leases = Table(
-    "leases", metadata,
+    "leases",
+    metadata,
     Column("route", Text, primary_key=True),
     Column("token", BigInteger, nullable=False),
     Column("holder", Text, nullable=False),
@@ -93,7 +119,8 @@ leases = Table(
 )
 
 xref = Table(
-    "xref", metadata,
+    "xref",
+    metadata,
     Column("platform", Text, primary_key=True),
     Column("contract", Text, primary_key=True),
     Column("foreign_key", Text, primary_key=True),
@@ -102,7 +129,8 @@ xref = Table(
 Index("xref_uid", xref.c.platform, xref.c.contract, xref.c.uid)
 
 holdings = Table(
-    "holdings", metadata,
+    "holdings",
+    metadata,
     Column("platform", Text, primary_key=True),
     Column("contract", Text, primary_key=True),
     Column("uid", UUID(as_uuid=False), primary_key=True),
@@ -110,15 +138,20 @@ holdings = Table(
     Column("own_version", Integer),  # the last one that it entered itself
     Column("fields", Text, nullable=False),  # digest naming the field set and masks, in revisions
     Column("digest", LargeBinary),  # HMAC-SM3 of the projection as sent or received
-    Column("state", Text, nullable=False),  # held, withdrawn, stale (send again), maybe, conflicted
+    Column("state", Text, nullable=False),  # held, withdrawn, stale (send again), maybe, conflicted, refused
     Column("batch", BigInteger, nullable=False),
 )
 Index("holdings_uid", holdings.c.contract, holdings.c.uid)
-Index("holdings_open", holdings.c.platform, holdings.c.contract,
-      postgresql_where=text("state in ('stale', 'maybe')"))
+Index(
+    "holdings_open",
+    holdings.c.platform,
+    holdings.c.contract,
+    postgresql_where=text("state in ('stale', 'maybe')"),
+)
 
 quarantine = Table(
-    "quarantine", metadata,
+    "quarantine",
+    metadata,
     Column("id", BigInteger, Identity(), primary_key=True),
     Column("batch", BigInteger, ForeignKey(batches.c.id), nullable=False),
     Column("route", Text, nullable=False),
@@ -133,7 +166,8 @@ quarantine = Table(
 Index("quarantine_route", quarantine.c.route, quarantine.c.id)
 
 outbox = Table(  # what must be delivered; appended before the call, marked by its receipt
-    "outbox", metadata,
+    "outbox",
+    metadata,
     Column("batch", BigInteger, ForeignKey(batches.c.id), primary_key=True),
     Column("chunk", Integer, primary_key=True),
     Column("key", Text, nullable=False, unique=True),  # idempotency key: batch name / chunk
@@ -145,7 +179,8 @@ outbox = Table(  # what must be delivered; appended before the call, marked by i
     Column("answered_at", Instant),
 )
 movements = Table(  # what a batch did to a platform's copy of a record; registered rows stand in the register
-    "movements", metadata,
+    "movements",
+    metadata,
     Column("batch", BigInteger, ForeignKey(batches.c.id), primary_key=True),
     Column("row", BigInteger, primary_key=True),  # share: the payload's row
     Column("uid", UUID(as_uuid=False), nullable=False),
@@ -153,7 +188,9 @@ movements = Table(  # what a batch did to a platform's copy of a record; registe
     Column("version", Integer, nullable=False),
     Column("digest", LargeBinary),
     Column("fields", Text, nullable=False),
-    Column("state", Text, nullable=False),  # sent, accepted, refused; unchanged, superseded, conflicted
+    Column(
+        "state", Text, nullable=False
+    ),  # waiting, sent, accepted, refused, cancelled; unchanged, superseded, conflicted
     Column("prior_version", Integer),  # the holding before, to go back to on a late refusal
     Column("prior_digest", LargeBinary),
     Column("prior_fields", Text),
@@ -161,7 +198,8 @@ movements = Table(  # what a batch did to a platform's copy of a record; registe
 )
 Index("movements_uid", movements.c.uid)
 receipts = Table(  # append-only
-    "receipts", metadata,
+    "receipts",
+    metadata,
     Column("id", BigInteger, Identity(), primary_key=True),
     Column("batch", BigInteger, ForeignKey(batches.c.id), nullable=False),
     Column("uid", UUID(as_uuid=False)),  # null: the batch as a whole
@@ -174,7 +212,8 @@ Index("receipts_batch", receipts.c.batch)
 Index("receipts_uid", receipts.c.uid)
 
 cases = Table(
-    "cases", metadata,
+    "cases",
+    metadata,
     Column("id", BigInteger, Identity(), primary_key=True),
     Column("kind", Text, nullable=False),  # quarantine, conflict, set_aside, blocked, refused
     Column("route", Text, nullable=False),
@@ -188,7 +227,8 @@ cases = Table(
 Index("cases_open", cases.c.kind, cases.c.state)
 
 revisions = Table(  # every declaration that ever decided, by digest
-    "revisions", metadata,
+    "revisions",
+    metadata,
     Column("digest", Text, primary_key=True),
     Column("kind", Text, nullable=False),
     Column("id", Text, nullable=False),

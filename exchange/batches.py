@@ -1,0 +1,209 @@
+"""Batches (批次), the cursors that they move, and the revisions that they were decided under."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from catalog.declaration import digest, dump
+from catalog.errors import LeishuError
+from exchange.batch import Counts, batch_name, next_number
+from exchange.declarations import Way
+from exchange.tables import batches, cursors, revisions, scans
+
+OPEN = ("staged", "blocked", "sending")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """One run over one slice."""
+
+    id: int
+    name: str  # hash(route, slice, cursor): a retry is the same batch
+    number: str  # yyyymmdd + 5 digits, per route and day
+    route: str
+    platform: str
+    contract: str
+    direction: str
+    state: str
+    unit: str
+    before: str | None
+    after: str | None
+    staged: str | None
+    ordered: bool
+    agreement: str | None
+    revision: str | None
+    counts: dict[str, int] = field(default_factory=dict)
+    words: dict[str, str] | None = None
+    started_at: datetime
+    closed_at: datetime | None
+    settled_at: datetime | None
+
+
+def _made(row: Row[Any]) -> Batch:
+    return Batch(**row._mapping)
+
+
+def begin(
+    connection: Connection,
+    way: Way,
+    *,
+    state: str,
+    unit: str,
+    before: str | None,
+    after: str | None,
+    staged: str | None,
+    revision: str,
+    at: datetime,
+    ordered: bool = False,
+    agreement: str | None = None,
+    words: LeishuError | None = None,
+) -> int:
+    """The batch's id; the same route, slice and cursor give the same batch."""
+    name = batch_name(way.route.id, before, unit, after)
+    there = connection.execute(select(batches.c.id).where(batches.c.name == name)).scalar_one_or_none()
+    if there is not None:
+        return int(there)
+    values = {
+        "name": name,
+        "number": next_number(connection, way.route.id, at),
+        "route": way.route.id,
+        "platform": way.platform.id,
+        "contract": way.contract.id,
+        "direction": way.route.direction,
+        "state": state,
+        "unit": unit,
+        "before": before,
+        "after": after,
+        "staged": staged,
+        "ordered": ordered,
+        "agreement": agreement,
+        "revision": revision,
+        "words": _words(words),
+        "started_at": at,
+    }
+    return int(connection.execute(insert(batches).values(values).returning(batches.c.id)).scalar_one())
+
+
+def _words(error: LeishuError | None) -> dict[str, str] | None:
+    return None if error is None else {"zh": error.zh, "en": error.en}
+
+
+def get(connection: Connection, id: int) -> Batch:
+    return _made(connection.execute(select(batches).where(batches.c.id == id)).one())
+
+
+def open_of(connection: Connection, route: str) -> list[Batch]:
+    """The route's batches that wait for their next step, oldest first."""
+    query = select(batches).where(batches.c.route == route, batches.c.state.in_(OPEN)).order_by(batches.c.id)
+    return [_made(r) for r in connection.execute(query)]
+
+
+def unsettled(connection: Connection, route: str) -> list[Batch]:
+    """The route's delivered batches of which some row still waits for its answer."""
+    query = (
+        select(batches).where(batches.c.route == route, batches.c.state == "delivered").order_by(batches.c.id)
+    )
+    return [_made(r) for r in connection.execute(query)]
+
+
+def is_set_aside(connection: Connection, route: str, unit: str, before: str | None) -> bool:
+    query = select(batches.c.id).where(
+        batches.c.route == route,
+        batches.c.state == "set_aside",
+        batches.c.unit == unit,
+        batches.c.before.is_not_distinct_from(before),
+    )
+    return connection.execute(query).first() is not None
+
+
+def set_state(connection: Connection, id: int, state: str, *, words: LeishuError | None = None) -> None:
+    connection.execute(update(batches).where(batches.c.id == id).values(state=state, words=_words(words)))
+
+
+def finish(
+    connection: Connection, id: int, state: str, counts: Counts, *, at: datetime, settled: bool = False
+) -> None:
+    """The batch's end or its settlement, with the terms of its equation."""
+    values: dict[str, Any] = {"state": state, "counts": counts.to_dict(), "words": None}
+    values["closed_at"] = func.coalesce(batches.c.closed_at, at)
+    if settled:
+        values["settled_at"] = at
+    connection.execute(update(batches).where(batches.c.id == id).values(values))
+
+
+def cursor_of(connection: Connection, route: str) -> str | None:
+    value = connection.execute(select(cursors.c.cursor).where(cursors.c.route == route)).scalar_one_or_none()
+    return None if value is None else str(value)
+
+
+def move_cursor(connection: Connection, route: str, cursor: str | None) -> None:
+    if cursor is None:
+        return
+    row = upsert(cursors).values(route=route, cursor=cursor)
+    connection.execute(row.on_conflict_do_update(index_elements=["route"], set_={"cursor": cursor}))
+
+
+def scan_of(connection: Connection, route: str, revision: str) -> tuple[int, int]:
+    """The change number up to which this share has compared under this revision; (0, -1) under a new one."""
+    query = select(scans.c.position, scans.c.ordinal, scans.c.revision).where(scans.c.route == route)
+    row = connection.execute(query).one_or_none()
+    return (row.position, row.ordinal) if row is not None and row.revision == revision else (0, -1)
+
+
+def move_scan(connection: Connection, route: str, change: tuple[int, int], revision: str) -> None:
+    values = {"position": change[0], "ordinal": change[1], "revision": revision}
+    row = upsert(scans).values(route=route, **values)
+    connection.execute(row.on_conflict_do_update(index_elements=["route"], set_=values))
+
+
+def _keep(connection: Connection, name: str, kind: str, id: str, content: str, at: datetime) -> None:
+    row = upsert(revisions).values(digest=name, kind=kind, id=id, content=content, at=at)
+    connection.execute(row.on_conflict_do_nothing())
+
+
+def keep_revision(connection: Connection, way: Way, *, at: datetime) -> None:
+    """Keep the declarations that decide on this route, so that the past can be explained."""
+    there = connection.execute(select(revisions.c.digest).where(revisions.c.digest == way.revision)).first()
+    if there is not None:
+        return
+    parts = [way.route, way.contract, way.layout, way.mapping, way.agreement, way.entry]
+    content = "\n---\n".join(dump(p) for p in parts if p is not None)
+    _keep(connection, way.revision, "way", way.route.id, content, at)
+
+
+def keep_field_set(connection: Connection, fields: Sequence[object], *, at: datetime) -> str:
+    """The digest that names this set of fields: plain names, or names with their masks."""
+    content = msgspec.json.encode(
+        sorted(msgspec.to_builtins(f) if isinstance(f, str) else _masked(f) for f in fields)
+    )
+    name = digest("fields", content.decode())
+    _keep(connection, name, "fields", "fields", content.decode(), at)
+    return name
+
+
+def _masked(field: Any) -> str:
+    if not field.mask:
+        return str(field.name)
+    options = msgspec.json.encode(field.options, order="deterministic").decode()
+    return f"{field.name}|{field.mask}|{options}"
+
+
+def field_sets(connection: Connection, names: Sequence[str]) -> dict[str, frozenset[str]]:
+    """Each digest's fields that went unmasked."""
+    query = select(revisions.c.digest, revisions.c.content).where(revisions.c.digest.in_(list(names)))
+    return {
+        d: frozenset(f for f in msgspec.json.decode(content, type=list[str]) if "|" not in f)
+        for d, content in connection.execute(query)
+    }
+
+
+def note_counts(connection: Connection, id: int, counts: Counts) -> None:
+    """The terms known so far of a batch that is still on its way."""
+    connection.execute(update(batches).where(batches.c.id == id).values(counts=counts.to_dict()))

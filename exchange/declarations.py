@@ -1,0 +1,450 @@
+"""All declarations of a home, loaded and cross-checked; what is broken disables only what names it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from collections.abc import Mapping as MappingType
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from catalog import authorise
+from catalog.agreement import Agreement, Entry, Grant, Standing
+from catalog.codes import CodeTables
+from catalog.contract import Contract, Layout
+from catalog.declaration import digest, line_of, load
+from catalog.divisions import Divisions
+from catalog.errors import DeclarationError, NotAuthorised, Problem
+from catalog.platform import Platform
+from connectors.registry import Registry, default_registry
+from exchange.route import Node, Route
+from exchange.settings import ROOT
+from mappings.check import check as check_mapping
+from mappings.codemap import CodeMap, load_code_map
+from mappings.mapping import Mapping
+from quality.suite import Suite
+from quality.suite import load as load_suite
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """A route with everything that it names: what one run needs of the declarations."""
+
+    route: Route
+    platform: Platform
+    contract: Contract
+    layout: Layout
+    mapping: Mapping
+    suite: Suite | None
+    agreement: Agreement | None
+    entry: Entry | None
+
+    @cached_property
+    def revision(self) -> str:
+        """One name for all that decides on this route; another content, another name."""
+        parts = (
+            self.route,
+            self.platform,
+            self.contract,
+            self.layout,
+            self.mapping,
+            self.agreement,
+            self.entry,
+        )
+        return digest(*parts, self.suite.digest if self.suite else None)
+
+    def grant(self, *, at: datetime) -> Grant:
+        """Leave to send at ``at``, or NotAuthorised. An agreement's life follows from its days here."""
+        if self.agreement is None or self.entry is None:
+            raise NotAuthorised(
+                f"交换任务 {self.route.id} 没有共享授权", f"route {self.route.id} has no agreement"
+            )
+        return authorise.grant(self.agreement, self.entry, self.contract, Standing(life="in_force"), at=at)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declarations:
+    """What is sound, by id; and every problem found."""
+
+    node: Node
+    contracts: MappingType[str, Contract]
+    layouts: MappingType[str, Layout]
+    entries: MappingType[str, Entry]
+    agreements: MappingType[str, Agreement]
+    platforms: MappingType[str, Platform]
+    mappings: MappingType[str, Mapping]
+    suites: MappingType[str, Suite]
+    code_maps: MappingType[str, CodeMap]
+    ways: MappingType[str, Way]
+    codes: CodeTables
+    divisions: Divisions
+    problems: tuple[Problem, ...]
+    disabled: MappingType[str, tuple[Problem, ...]]  # route id: why it does not run
+
+    def way(self, route: str) -> Way:
+        """The route's whole chain, or DeclarationError with why it is disabled or unknown."""
+        if route in self.ways:
+            return self.ways[route]
+        raise DeclarationError(
+            self.disabled.get(route)
+            or [
+                Problem(
+                    file=f"routes/{route}.yaml",
+                    line=0,
+                    zh=f"没有这个交换任务: {route}",
+                    en=f"no such route: {route}",
+                )
+            ]
+        )
+
+    @cached_property
+    def families(self) -> dict[str, list[str]]:
+        """Family: its contracts, each behind those that it refers to."""
+        return ordered(self.contracts)
+
+
+class _Reader:
+    """Reads one home; collects problems, and the problems by declaration."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.problems: list[Problem] = []
+        self.paths: dict[tuple[str, str], Path] = {}
+        self.broken: dict[tuple[str, str], list[Problem]] = {}
+
+    def name(self, path: Path) -> str:
+        for root in (self.home, ROOT):
+            if path.is_relative_to(root):
+                return str(path.relative_to(root))
+        return str(path)
+
+    def report(self, kind: str, id: str, problems: Iterable[Problem]) -> None:
+        found = list(problems)
+        self.problems += found
+        if found:
+            self.broken.setdefault((kind, id), []).extend(found)
+
+    def at(self, kind: str, id: str, keys: list[Any], zh: str, en: str) -> Problem:
+        path = self.paths[(kind, id)]
+        return Problem(file=self.name(path), line=line_of(path, keys), zh=zh, en=en)
+
+    def folder(self, name: str, pattern: str, *, shipped: str | None = None) -> Iterator[Path]:
+        roots = [self.home / name]
+        if shipped and (ROOT / shipped).resolve() != (self.home / name).resolve():
+            roots.insert(0, ROOT / shipped)
+        for root in roots:
+            yield from sorted(p for p in root.glob(pattern) if p.is_file())
+
+    def all(self, kind: str, type_: type[T], folder: str, *, shipped: str | None = None) -> dict[str, T]:
+        found: dict[str, T] = {}
+        for path in self.folder(folder, "*.yaml", shipped=shipped):
+            made, problems = load(path, type_, root=self.home if path.is_relative_to(self.home) else ROOT)
+            self.keep(kind, path.name.removesuffix(".yaml"), path, made, problems, found)
+        return found
+
+    def keep(
+        self, kind: str, id: str, path: Path, made: T | None, problems: list[Problem], found: dict[str, T]
+    ) -> None:
+        if (kind, id) in self.paths:
+            other = self.name(self.paths[(kind, id)])
+            problems = [
+                *problems,
+                Problem(
+                    file=self.name(path),
+                    line=0,
+                    zh=f"id 重复: {other} 已经声明了 {id}",
+                    en=f"{id} is declared already in {other}",
+                ),
+            ]
+            found.pop(id, None)
+            made = None
+        self.paths.setdefault((kind, id), path)
+        self.report(kind, id, problems)
+        if made is not None and not problems:
+            found[id] = made
+
+
+def codes_of(home: Path) -> tuple[CodeTables | None, list[Problem]]:
+    own = home / "catalog" / "codes"
+    shipped = ROOT / "catalog" / "codes"
+    return CodeTables.load(shipped, own) if own != shipped else CodeTables.load(shipped)
+
+
+def read(home: Path, registry: Registry | None = None) -> Declarations:
+    """Everything under ``home`` and what the project ships. Never raises for a wrong file."""
+    registry = registry or default_registry()
+    r = _Reader(home)
+    node, problems = load(home / "node.yaml", Node, root=home, named=False)
+    r.problems += problems
+    contracts = r.all("contract", Contract, "catalog/contracts", shipped="catalog/contracts")
+    layouts = r.all("layout", Layout, "catalog/layouts")
+    entries = r.all("entry", Entry, "catalog/entries")
+    agreements = r.all("agreement", Agreement, "catalog/agreements")
+    platforms = r.all("platform", Platform, "catalog/platforms")
+    maps = r.all("mapping", Mapping, "mappings")
+    routes = r.all("route", Route, "routes")
+    code_maps: dict[str, CodeMap] = {}
+    for path in r.folder("mappings/codes", "*.csv"):
+        made, problems = load_code_map(path, root=home)
+        r.keep("code_map", path.stem, path, made, problems, code_maps)
+    suites: dict[str, Suite] = {}
+    for path in r.folder("quality", "*.json", shipped="quality/suites"):
+        suite, problems = load_suite(path, root=home if path.is_relative_to(home) else ROOT)
+        r.keep("suite", path.stem, path, suite, problems, suites)
+    codes, problems = codes_of(home)
+    r.problems += problems
+    divisions = Divisions.load(ROOT / "catalog" / "divisions.csv")
+
+    _check_contracts(r, contracts, codes)
+    _check_platforms(r, platforms, registry)
+    _check_agreements(r, agreements, entries, contracts, platforms)
+    ways: dict[str, Way] = {}
+    disabled: dict[str, tuple[Problem, ...]] = {
+        id: tuple(found) for (kind, id), found in r.broken.items() if kind == "route"
+    }
+    named = {
+        "contract": contracts,
+        "layout": layouts,
+        "platform": platforms,
+        "mapping": maps,
+        "suite": suites,
+        "agreement": agreements,
+        "entry": entries,
+    }
+    for route in routes.values():
+        way, why = _way(r, route, named, code_maps)
+        if way is not None:
+            ways[route.id] = way
+        else:
+            disabled[route.id] = tuple(why)
+    for id, why in _masked_return(r, ways).items():
+        ways.pop(id)
+        disabled[id] = tuple(why)
+    return Declarations(
+        node=node or Node(id="unnamed", title="(node.yaml)", division="000000"),
+        contracts=contracts,
+        layouts=layouts,
+        entries=entries,
+        agreements=agreements,
+        platforms=platforms,
+        mappings=maps,
+        suites=suites,
+        code_maps=code_maps,
+        ways=ways,
+        codes=codes or CodeTables(tables={}),
+        divisions=divisions,
+        problems=tuple(sorted(set(r.problems))),
+        disabled=disabled,
+    )
+
+
+def _check_contracts(r: _Reader, contracts: dict[str, Contract], codes: CodeTables | None) -> None:
+    for contract in list(contracts.values()):
+        found = []
+        for i, field in enumerate(contract.fields):
+            if field.code_table and codes is not None and field.code_table not in codes.names:
+                found.append(
+                    r.at(
+                        "contract",
+                        contract.id,
+                        ["fields", i, "code_table"],
+                        f"没有代码表 {field.code_table}",
+                        f"no code table {field.code_table}",
+                    )
+                )
+        for i, ref in enumerate(contract.references):
+            there = contracts.get(ref.contract)
+            if there is None or ref.target not in there.names:
+                found.append(
+                    r.at(
+                        "contract",
+                        contract.id,
+                        ["references", i],
+                        f"引用的数据标准或字段不存在: {ref.contract}.{ref.target}",
+                        f"reference to an unknown contract or field: {ref.contract}.{ref.target}",
+                    )
+                )
+        r.report("contract", contract.id, found)
+        if found:
+            contracts.pop(contract.id)
+
+
+def _check_platforms(r: _Reader, platforms: dict[str, Platform], registry: Registry) -> None:
+    for platform in list(platforms.values()):
+        found = [
+            r.at("platform", platform.id, ["connector"], zh, en)
+            for zh, en in registry.check(platform.connector.kind, platform.connector.settings)
+        ]
+        r.report("platform", platform.id, found)
+        if found:
+            platforms.pop(platform.id)
+
+
+def _check_agreements(
+    r: _Reader,
+    agreements: dict[str, Agreement],
+    entries: dict[str, Entry],
+    contracts: dict[str, Contract],
+    platforms: dict[str, Platform],
+) -> None:
+    for entry in list(entries.values()):
+        if entry.contract not in contracts:
+            r.report(
+                "entry",
+                entry.id,
+                [
+                    r.at(
+                        "entry",
+                        entry.id,
+                        ["contract"],
+                        f"没有可用的数据标准 {entry.contract}",
+                        f"no sound contract {entry.contract}",
+                    )
+                ],
+            )
+            entries.pop(entry.id)
+    for agreement in list(agreements.values()):
+        found = []
+        entry = entries.get(agreement.entry)
+        if entry is None:
+            found.append(
+                r.at(
+                    "agreement",
+                    agreement.id,
+                    ["entry"],
+                    f"没有可用的目录条目 {agreement.entry}",
+                    f"no sound entry {agreement.entry}",
+                )
+            )
+        else:
+            found += [
+                r.at("agreement", agreement.id, ["fields"], zh, en)
+                for zh, en in authorise.check_agreement(agreement, entry, contracts[entry.contract])
+            ]
+        if agreement.recipient not in platforms:
+            found.append(
+                r.at(
+                    "agreement",
+                    agreement.id,
+                    ["recipient"],
+                    f"没有可用的平台 {agreement.recipient}",
+                    f"no sound platform {agreement.recipient}",
+                )
+            )
+        r.report("agreement", agreement.id, found)
+        if found:
+            agreements.pop(agreement.id)
+
+
+def _way(
+    r: _Reader, route: Route, named: MappingType[str, MappingType[str, Any]], code_maps: dict[str, CodeMap]
+) -> tuple[Way | None, list[Problem]]:
+    """The route's chain, or why it is disabled: a broken link is its own file's problem already."""
+    missing: list[Problem] = []
+    got: dict[str, Any] = {"entry": None}
+    for kind in ("platform", "contract", "layout", "mapping", "suite", "agreement"):
+        id = getattr(route, kind)
+        got[kind] = named[kind].get(id) if id is not None else None
+        if id is not None and got[kind] is None:
+            own = r.broken.get((kind, id))
+            problem = r.at("route", route.id, [kind], f"没有可用的 {kind}: {id}", f"no sound {kind}: {id}")
+            missing += own or [problem]
+            if not own:
+                r.report("route", route.id, [problem])
+    if missing:
+        return None, missing
+    layout, mapping, contract = got["layout"], got["mapping"], got["contract"]
+    collect = route.direction == "collect"
+    source, target = (layout, contract) if collect else (contract, layout)
+    wrong: list[tuple[str, str, str]] = []
+    if layout.platform != route.platform:
+        wrong.append(("layout", "接口规范属于另一个平台", "the layout belongs to another platform"))
+    if (mapping.source, mapping.target) != (source.id, target.id):
+        wrong.append(
+            (
+                "mapping",
+                f"映射须由 {source.id} 到 {target.id}",
+                f"the mapping must go from {source.id} to {target.id}",
+            )
+        )
+    else:
+        wrong += [("mapping", zh, en) for zh, en in check_mapping(mapping, source, target, code_maps)]
+    agreement = got["agreement"]
+    if agreement is not None:
+        got["entry"] = named["entry"].get(agreement.entry)
+        if (
+            agreement.recipient != route.platform
+            or got["entry"] is None
+            or got["entry"].contract != contract.id
+        ):
+            wrong.append(
+                (
+                    "agreement",
+                    "共享授权不是给这个平台、这份数据标准的",
+                    "the agreement is for another platform or contract",
+                )
+            )
+    problems = [r.at("route", route.id, [key], zh, en) for key, zh, en in wrong]
+    r.report("route", route.id, problems)
+    if problems:
+        return None, problems
+    return Way(route=route, **got), []
+
+
+def _masked_return(r: _Reader, ways: dict[str, Way]) -> dict[str, list[Problem]]:
+    """Collect routes that would read back what their platform was sent masked."""
+    found: dict[str, list[Problem]] = {}
+    for way in ways.values():
+        if way.route.direction != "collect":
+            continue
+        masked = {
+            f.name
+            for other in ways.values()
+            if other.agreement
+            and other.platform.id == way.platform.id
+            and other.contract.id == way.contract.id
+            for f in other.agreement.fields
+            if f.mask
+        }
+        back = sorted(masked & set(way.mapping.fields))
+        if back:
+            names = ", ".join(back)
+            problem = r.at(
+                "route",
+                way.route.id,
+                ["mapping"],
+                f"映射读回了脱敏后发出的信息项: {names}",
+                f"the mapping reads back fields that were sent masked: {names}",
+            )
+            r.report("route", way.route.id, [problem])
+            found[way.route.id] = [problem]
+    return found
+
+
+def families(home: Path) -> dict[str, list[str]]:
+    """Family: its contracts in order of reference, reading the contracts alone."""
+    r = _Reader(home)
+    contracts = r.all("contract", Contract, "catalog/contracts", shipped="catalog/contracts")
+    return ordered(contracts)
+
+
+def ordered(contracts: MappingType[str, Contract]) -> dict[str, list[str]]:
+    """Family: its contracts, each behind those that it refers to."""
+    found: dict[str, list[str]] = {}
+    for family in sorted({c.family for c in contracts.values()}):
+        left = sorted(c.id for c in contracts.values() if c.family == family)
+        order: list[str] = []
+        while left:
+            free = [
+                c
+                for c in left
+                if not any(r.contract in left and r.contract != c for r in contracts[c].references)
+            ]
+            order += free or left[:1]
+            left = [c for c in left if c not in order]
+        found[family] = order
+    return found

@@ -1,0 +1,146 @@
+"""Holdings (在外副本) and the keys that platforms know our records by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+import pyarrow as pa
+from sqlalchemy import Connection, func, literal_column, select, text
+from sqlalchemy.dialects.postgresql import insert
+
+from catalog.contract import Contract
+from exchange.database import copy_in, copy_out
+from exchange.tables import holdings, movements, xref
+
+FRAME = pa.schema(
+    [
+        pa.field("uid", pa.string(), nullable=False),
+        pa.field("version", pa.int32(), nullable=False),
+        pa.field("own_version", pa.int32()),
+        pa.field("fields", pa.string(), nullable=False),
+        pa.field("digest", pa.binary()),
+        pa.field("state", pa.string(), nullable=False),
+    ]
+)
+MOVEMENT = pa.schema(
+    [
+        pa.field("batch", pa.int64(), nullable=False),
+        pa.field("row", pa.int64(), nullable=False),
+        pa.field("uid", pa.string(), nullable=False),
+        pa.field("op", pa.string(), nullable=False),
+        pa.field("version", pa.int32(), nullable=False),
+        pa.field("digest", pa.binary()),
+        pa.field("fields", pa.string(), nullable=False),
+        pa.field("state", pa.string(), nullable=False),
+        pa.field("prior_version", pa.int32()),
+        pa.field("prior_digest", pa.binary()),
+        pa.field("prior_fields", pa.string()),
+        pa.field("prior_state", pa.string()),
+    ]
+)
+_UIDS = literal_column("CAST(:uids AS uuid[])")
+
+
+def held(connection: Connection, platform: str, contract: Contract, uids: Sequence[str]) -> pl.DataFrame:
+    """FRAME: what the platform holds of these records."""
+    if not uids:
+        return pl.DataFrame(pl.from_arrow(FRAME.empty_table()))
+    query = select(*(holdings.c[n] for n in FRAME.names)).where(
+        holdings.c.platform == platform, holdings.c.contract == contract.id, holdings.c.uid == func.any(_UIDS)
+    )
+    parts = list(copy_out(connection, query, FRAME, parameters={"uids": list(uids)}))
+    return pl.DataFrame(pl.from_arrow(pa.Table.from_batches(parts, schema=FRAME)))
+
+
+def stale(connection: Connection, platform: str, contract: Contract) -> list[str]:
+    """The uids whose copy there must be sent again."""
+    query = select(holdings.c.uid).where(
+        holdings.c.platform == platform, holdings.c.contract == contract.id, holdings.c.state == "stale"
+    )
+    return list(connection.execute(query).scalars())
+
+
+def put(connection: Connection, platform: str, contract: Contract, batch: int, rows: pa.RecordBatch) -> None:
+    """Set these holdings (FRAME): a null own_version keeps the one that stands."""
+    if not rows.num_rows:
+        return
+    connection.execute(
+        text(
+            "CREATE TEMP TABLE IF NOT EXISTS held_rows (uid uuid, version int, own_version int, fields text, "
+            "digest bytea, state text) ON COMMIT DROP"
+        )
+    )
+    connection.execute(text("DELETE FROM held_rows"))
+    copy_in(connection, "held_rows", [rows])
+    connection.execute(_put, {"platform": platform, "contract": contract.id, "batch": batch})
+
+
+_put = text("""
+INSERT INTO leishu.holdings AS h (platform, contract, uid, version, own_version, fields, digest, state, batch)
+SELECT :platform, :contract, uid, version, own_version, fields, digest, state, :batch FROM held_rows
+ON CONFLICT (platform, contract, uid) DO UPDATE SET version = excluded.version,
+    own_version = coalesce(excluded.own_version, h.own_version), fields = excluded.fields,
+    digest = excluded.digest, state = excluded.state, batch = excluded.batch
+""")
+
+
+def keys_of(connection: Connection, platform: str, contract: Contract, uids: Sequence[str]) -> pl.DataFrame:
+    """uid, foreign_key: the platform's own key for each record, where it is known."""
+    schema = pa.schema([pa.field("uid", pa.string()), pa.field("foreign_key", pa.string())])
+    if not uids:
+        return pl.DataFrame(pl.from_arrow(schema.empty_table()))
+    query = (
+        select(xref.c.uid, func.max(xref.c.foreign_key).label("foreign_key"))
+        .where(xref.c.platform == platform, xref.c.contract == contract.id, xref.c.uid == func.any(_UIDS))
+        .group_by(xref.c.uid)
+    )
+    parts = list(copy_out(connection, query, schema, parameters={"uids": list(uids)}))
+    return pl.DataFrame(pl.from_arrow(pa.Table.from_batches(parts, schema=schema)))
+
+
+def uids_of(connection: Connection, platform: str, contract: Contract, keys: Sequence[str]) -> pl.DataFrame:
+    """foreign_key, uid: the records that the platform knows by these keys."""
+    schema = pa.schema([pa.field("foreign_key", pa.string()), pa.field("uid", pa.string())])
+    if not keys:
+        return pl.DataFrame(pl.from_arrow(schema.empty_table()))
+    query = select(xref.c.foreign_key, xref.c.uid).where(
+        xref.c.platform == platform,
+        xref.c.contract == contract.id,
+        xref.c.foreign_key == func.any(literal_column("CAST(:keys AS text[])")),
+    )
+    parts = list(copy_out(connection, query, schema, parameters={"keys": list(keys)}))
+    return pl.DataFrame(pl.from_arrow(pa.Table.from_batches(parts, schema=schema)))
+
+
+def name_keys(connection: Connection, platform: str, contract: Contract, pairs: pa.RecordBatch) -> None:
+    """Remember foreign_key, uid pairs; a key that already names a record keeps naming it."""
+    if not pairs.num_rows:
+        return
+    connection.execute(
+        text("CREATE TEMP TABLE IF NOT EXISTS named (foreign_key text, uid uuid) ON COMMIT DROP")
+    )
+    connection.execute(text("DELETE FROM named"))
+    copy_in(connection, "named", [pairs.select(["foreign_key", "uid"])])
+    rows = (
+        select(
+            literal_column(":platform"),
+            literal_column(":contract"),
+            literal_column("foreign_key"),
+            literal_column("uid"),
+        )
+        .select_from(text("named"))
+        .distinct()
+    )
+    connection.execute(
+        insert(xref)
+        .from_select(["platform", "contract", "foreign_key", "uid"], rows)
+        .on_conflict_do_nothing(),
+        {"platform": platform, "contract": contract.id},
+    )
+
+
+def move(connection: Connection, rows: pa.RecordBatch) -> None:
+    """Append movements (MOVEMENT)."""
+    if rows.num_rows:
+        copy_in(connection, str(movements), [rows], columns=MOVEMENT.names)

@@ -1,0 +1,384 @@
+"""Hub: the composition root. Jobs, the command line and pages come in through here alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import select, text
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from catalog import authorise
+from catalog.agreement import Standing
+from catalog.authorise import FieldDecision
+from catalog.errors import (
+    Blocked,
+    DeclarationError,
+    LeaseLost,
+    LedgerError,
+    LeishuError,
+    NotAuthorised,
+    Problem,
+    Refused,
+    Unavailable,
+    Unreadable,
+)
+from connectors.credentials import Credentials, LocalCredentials
+from connectors.registry import default_registry
+from connectors.seam import Step
+from exchange import batches, collect, declarations, ledger, quarantine, rebuild, register, share, views
+from exchange.batch import Counts
+from exchange.database import Database
+from exchange.embedded import start as start_embedded
+from exchange.keys import FileKeyring
+from exchange.ledger import Break, Witness
+from exchange.migrations import migrate
+from exchange.settings import Settings
+from exchange.staging import Staging
+from exchange.stores import Stores
+from exchange.tables import batches as batch_table
+from exchange.tables import quarantine as quarantine_table
+from exchange.tables import runs
+
+T = TypeVar("T")
+OUTCOMES: dict[type[LeishuError], str] = {
+    Unavailable: "unavailable",
+    Refused: "refused",
+    Unreadable: "unreadable",
+    NotAuthorised: "not_authorised",
+    Blocked: "blocked",
+    LeaseLost: "lease_lost",
+    LedgerError: "ledger",
+    DeclarationError: "declaration",
+}
+STAGING_KEEP = timedelta(days=30)  # what a closed batch had staged
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def families(home: Path | None = None) -> dict[str, list[str]]:
+    """Family: its contracts in order of reference. For those who plan jobs; opens no database."""
+    settings = Settings.read() if home is None else Settings(home=home)
+    return declarations.families(settings.home)
+
+
+def problems(home: Path | None = None) -> tuple[Problem, ...]:
+    """Every problem of the home's declarations. Opens no database."""
+    settings = Settings.read() if home is None else Settings(home=home)
+    return declarations.read(settings.home).problems
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ran:
+    """What a run of some routes came to: the terms of each route, and why others failed."""
+
+    counts: dict[str, dict[str, int]]
+    failed: dict[str, LeishuError]
+
+
+class Hub:
+    """One hub, opened. Operations and read views; its stores are private."""
+
+    def __init__(self, stores: Stores, clock: Callable[[], datetime] = now) -> None:
+        self._stores = stores
+        self._clock = clock
+
+    @classmethod
+    @contextmanager
+    def open(
+        cls,
+        settings: Settings | None = None,
+        *,
+        credentials: Credentials | None = None,
+        clock: Callable[[], datetime] = now,
+    ) -> Iterator[Hub]:
+        """The hub of these settings (those of the environment); its embedded server started if need be."""
+        settings = settings or Settings.read()
+        settings.var.mkdir(parents=True, exist_ok=True)
+        url = settings.url
+        if url is None:
+            url = start_embedded(settings.var / "postgres").create_database("leishu")
+        registry = default_registry()
+        keyring = FileKeyring(settings.var / "keys")
+        stores = Stores(
+            settings=settings,
+            database=Database(url),
+            keyring=keyring,
+            staging=Staging(settings.var / "staging", keyring),
+            witness=Witness(settings.var / "witness" / "ledger.txt"),
+            declarations=declarations.read(settings.home, registry),
+            registry=registry,
+            credentials=credentials or LocalCredentials(folder=settings.var / "credentials"),
+        )
+        try:
+            yield cls(stores, clock)
+        finally:
+            stores.close()
+
+    # -- operations
+
+    def init(self) -> None:
+        """Make or upgrade the hub's tables and those of every contract. Safe to repeat."""
+        migrate(self._stores.database)
+        with self._stores.database.transaction() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('leishu.init'))"))
+            for contract in self._stores.declarations.contracts.values():
+                register.ensure(connection, contract)
+
+    def problems(self) -> tuple[Problem, ...]:
+        """Every problem of the declarations, by file and line."""
+        return self._stores.declarations.problems
+
+    def routes(self, way: str, contract: str | None = None) -> list[str]:
+        """The sound routes of a way (collect, share), those of a contract or all in order of reference."""
+        declared = self._stores.declarations
+        order = [c for family in declared.families.values() for c in family]
+        found = [
+            w.route
+            for w in declared.ways.values()
+            if (w.route.direction == "collect") == (way == "collect") and contract in (None, w.contract.id)
+        ]
+        return [r.id for r in sorted(found, key=lambda r: (order.index(r.contract), r.id))]
+
+    def due(self, way: str, contract: str | None = None) -> list[str]:
+        """Shards with something to do now: route ids joined by commas, one job each."""
+        routes = self.routes("share" if way == "settle" else way, contract)
+        with self._stores.database.transaction() as connection:
+            if way == "collect":
+                ran = dict(connection.execute(select(runs.c.route, runs.c.started_at)).tuples().all())
+                every = {r: timedelta(seconds=self._stores.declarations.ways[r].route.every) for r in routes}
+                due = [r for r in routes if r not in ran or self._clock() - ran[r] >= every[r]]
+            elif way == "settle":
+                due = [r for r in routes if batches.unsettled(connection, r)]
+            else:
+                due = share.behind(self._stores, connection, routes)
+        size = max(1, self._stores.settings.shard_routes)
+        return [",".join(due[i : i + size]) for i in range(0, len(due), size)]
+
+    def fetch(self, routes: Sequence[str]) -> list[int]:
+        """Collect, first half: stage what the platforms have. The batches to close."""
+        done = self._each(routes, lambda r: collect.fetch(self._stores, r, at=self._clock()), first=True)
+        return self._all(done, [b for made in done[0].values() for b in made])
+
+    def close(self, routes: Sequence[str]) -> dict[str, dict[str, int]]:
+        """Collect, second half: judge, merge and commit what is staged; the terms of each route."""
+        done = self._each(routes, lambda r: self._open(r, collect.close))
+        return self._all(done, _summed(done[0]))
+
+    def prepare(self, routes: Sequence[str]) -> list[int]:
+        """Share, first half: decide, authorise and stage. The batches to deliver."""
+        done = self._each(routes, lambda r: share.prepare(self._stores, r, at=self._clock()), first=True)
+        return self._all(done, [b for made in done[0].values() for b in made])
+
+    def deliver(self, routes: Sequence[str]) -> dict[str, dict[str, int]]:
+        """Share, second half: send what is prepared; the terms of each route."""
+        done = self._each(routes, lambda r: self._open(r, share.deliver))
+        return self._all(done, _summed(done[0]))
+
+    def settle(self, routes: Sequence[str]) -> dict[str, dict[str, int]]:
+        """Ask for the late answers of these routes; the terms of what became final."""
+        done = self._each(
+            routes,
+            lambda r: [c.to_dict() for c in share.settle(self._stores, r, at=self._clock())],
+            first=True,
+        )
+        return self._all(done, _summed(done[0]))
+
+    def maintain(self) -> dict[str, int]:
+        """Sweep what no batch names; check the chain. Raises LedgerError where it is broken."""
+        breaks = self.verify(None)
+        if breaks:
+            raise LedgerError(
+                f"交换日志在第 {breaks[0].position} 条断链; 停止交换, 执行 leishu ledger verify",
+                f"the ledger breaks at entry {breaks[0].position}: stop, run leishu ledger verify",
+            )
+        with self._stores.database.transaction() as connection:
+            keep = set(
+                connection.execute(
+                    select(batch_table.c.staged).where(
+                        batch_table.c.staged.is_not(None),
+                        (batch_table.c.closed_at.is_(None))
+                        | (batch_table.c.closed_at > self._clock() - STAGING_KEEP),
+                    )
+                ).scalars()
+            )
+        swept = self._stores.staging.sweep(keep, older_than=self._clock() - timedelta(hours=1))
+        return {"swept": swept}
+
+    def run(self, routes: Sequence[str]) -> Ran:
+        """The same functions in one process: each route to its end, whatever becomes of the others."""
+        counts: dict[str, dict[str, int]] = {}
+        failed: dict[str, LeishuError] = {}
+        for route in routes:
+            try:
+                direction = self._stores.declarations.way(route).route.direction
+                if direction == "collect":
+                    self.fetch([route])
+                    counts |= self.close([route])
+                else:
+                    self.prepare([route])
+                    counts |= self.deliver([route])
+            except LeishuError as error:
+                failed[route] = error
+        return Ran(counts=counts, failed=failed)
+
+    # -- read views
+
+    def status(self) -> list[views.RouteStatus]:
+        with self._stores.database.transaction() as connection:
+            return views.status(self._stores, connection)
+
+    def batches(self, *, route: str | None = None, limit: int = 50) -> list[views.BatchRow]:
+        with self._stores.database.transaction() as connection:
+            return views.batch_rows(connection, route=route, limit=limit)
+
+    def statement(self) -> list[views.StatementRow]:
+        """对账单: every platform x contract x direction."""
+        with self._stores.database.transaction() as connection:
+            return views.statement(connection)
+
+    def cases(self) -> list[dict[str, Any]]:
+        with self._stores.database.transaction() as connection:
+            return views.open_cases(connection)
+
+    def trace(self, record: str) -> list[views.Trace]:
+        """The records that this uid, business key or platform's key names, each with its whole way."""
+        with self._stores.database.transaction() as connection:
+            found = views.find(self._stores, connection, record, self._clock())
+            return [views.trace(connection, contract, uid) for contract, uid in found]
+
+    def quarantined(self, *, route: str | None = None, limit: int = 50) -> list[views.QuarantineRow]:
+        with self._stores.database.transaction() as connection:
+            return views.quarantined(connection, route=route, limit=limit)
+
+    def quarantined_row(self, id: int) -> dict[str, Any] | None:
+        """The row as it was read, for the person in front of the screen; None where there is none."""
+        with self._stores.database.transaction() as connection:
+            query = (
+                select(batch_table.c.name)
+                .join(quarantine_table, quarantine_table.c.batch == batch_table.c.id)
+                .where(quarantine_table.c.id == id)
+            )
+            name = connection.execute(query).scalar_one_or_none()
+            return None if name is None else quarantine.opened(connection, self._stores.keyring, id, name)
+
+    def platforms(self) -> list[Any]:
+        """The declared platforms."""
+        return list(self._stores.declarations.platforms.values())
+
+    def test(self, platform: str) -> list[Step]:
+        """Test the platform's connection step by step."""
+        if platform not in self._stores.declarations.platforms:
+            raise DeclarationError(
+                [
+                    Problem(
+                        file=f"catalog/platforms/{platform}.yaml",
+                        line=0,
+                        zh=f"没有可用的平台 {platform}",
+                        en=f"no sound platform {platform}",
+                    )
+                ]
+            )
+        return self._stores.link(platform).test()
+
+    def explain(self, record: str, platform: str) -> dict[str, list[FieldDecision]]:
+        """Field by field what the platform may have of this record, by contract and uid."""
+        out: dict[str, list[FieldDecision]] = {}
+        at = self._clock()
+        with self._stores.database.transaction() as connection:
+            for contract, uid in views.find(self._stores, connection, record, at):
+                row = register.current(connection, contract, [uid])
+                ways = [
+                    w
+                    for w in self._stores.declarations.ways.values()
+                    if w.platform.id == platform and w.contract.id == contract.id and w.agreement is not None
+                ]
+                entry = next(
+                    (e for e in self._stores.declarations.entries.values() if e.contract == contract.id), None
+                )
+                agreement = ways[0].agreement if ways else None
+                shown = share.record_batch(row, contract)
+                out[f"{contract.id}/{uid}"] = authorise.explain(
+                    contract, entry, agreement, Standing(life="in_force"), shown, at=at
+                )
+        return out
+
+    def verify(self, witness: Path | None) -> list[Break]:
+        """The ledger's breaks, against the witness file (ours, or a copy kept elsewhere)."""
+        seen = (Witness(witness) if witness else self._stores.witness).read()
+        with self._stores.database.transaction() as connection:
+            return ledger.verify(connection, self._stores.key("ledger", self._clock()), seen)
+
+    def rebuild(self, *, check: bool) -> dict[str, int]:
+        """Make the tables that answer quickly anew from the evidence, or only count what would differ."""
+        with self._stores.database.transaction() as connection:
+            return rebuild.rebuild(
+                connection, list(self._stores.declarations.contracts.values()), check=check
+            )
+
+    # -- a route's failure is its own
+
+    def _each(
+        self, routes: Sequence[str], work: Callable[[str], T], *, first: bool = False
+    ) -> tuple[dict[str, T], dict[str, LeishuError]]:
+        """Every route to its end; (results, failures) by route. How each ended is kept for status."""
+        done: dict[str, T] = {}
+        failed: dict[str, LeishuError] = {}
+        for route in routes:
+            started = self._clock()
+            try:
+                done[route] = work(route)
+            except LedgerError:
+                raise
+            except LeishuError as error:
+                failed[route] = error
+            self._note(route, started, failed.get(route), first=first)
+        return done, failed
+
+    def _open(self, route: str, work: Callable[..., Counts]) -> list[dict[str, int]]:
+        """The route's open batches in order: one that fails keeps those behind it waiting."""
+        with self._stores.database.transaction() as connection:
+            waiting = [b.id for b in batches.open_of(connection, route)]
+        return [work(self._stores, b, at=self._clock()).to_dict() for b in waiting]
+
+    def _note(self, route: str, started: datetime, error: LeishuError | None, *, first: bool) -> None:
+        """The first half says when a run began; it is done when the second half is."""
+        if isinstance(error, LeaseLost):
+            return
+        values: dict[str, Any] = {"started_at": started} if first else {}
+        if error is not None or not first:
+            outcome = "done" if error is None else OUTCOMES[type(error)]
+            words = None if error is None else {"zh": error.zh, "en": error.en}
+            values |= {"ended_at": self._clock(), "outcome": outcome, "words": words}
+        with self._stores.database.transaction() as connection:
+            row = upsert(runs).values(route=route, **{"started_at": started, **values})
+            connection.execute(row.on_conflict_do_update(index_elements=["route"], set_=values))
+
+    def _all(self, done: tuple[dict[str, Any], dict[str, LeishuError]], result: T) -> T:
+        """The result, or the failure that decides what to do next: what may be tried again comes first."""
+        failed = done[1]
+        if not failed:
+            return result
+        order = [Unavailable, LeaseLost]
+        first = next(
+            (e for kind in order for e in failed.values() if isinstance(e, kind)), next(iter(failed.values()))
+        )
+        if len(failed) > 1:
+            zh, en = (
+                "; ".join(f"{r}: {getattr(e, side)}" for r, e in failed.items()) for side in ("zh", "en")
+            )
+            first.zh, first.en = zh, en
+        raise first
+
+
+def _summed(done: dict[str, list[dict[str, int]]]) -> dict[str, dict[str, int]]:
+    return {
+        route: {name: sum(c.get(name, 0) for c in counts) for name in sorted({n for c in counts for n in c})}
+        for route, counts in done.items()
+    }

@@ -1,0 +1,159 @@
+"""Rebuild: the tables that answer quickly, made anew from the evidence in the ledger's order.
+
+Holdings follow from the versions that platforms entered and the movements of every batch; cursors
+from the last closed batch of each route. What differs from the tables is found by comparing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    MetaData,
+    Select,
+    Table,
+    case,
+    func,
+    insert,
+    literal,
+    null,
+    select,
+    text,
+    union_all,
+)
+
+from catalog.contract import Contract
+from exchange import register
+from exchange.tables import batches, commits, entries, movements
+
+_FIELDS = entries.c.facts["fields"].as_string()
+
+
+def _entered(contract: Contract) -> list[Select[tuple[object, ...]]]:
+    """A version that a platform entered: it holds it, as its own."""
+    out: list[Select[tuple[object, ...]]] = []
+    for table in register.tables(contract):
+        out.append(
+            select(
+                literal(contract.id).label("contract"),
+                table.c.origin.label("platform"),
+                table.c.uid.label("uid"),
+                table.c.version.label("version"),
+                table.c.version.label("own_version"),
+                _FIELDS.label("fields"),
+                null().label("digest"),
+                case((table.c.op == "d", "withdrawn"), else_="held").label("state"),
+                table.c.batch.label("batch"),
+                commits.c.position.label("position"),
+            )
+            .join(commits, commits.c.batch == table.c.batch)
+            .join(entries, entries.c.position == commits.c.position)
+        )
+    return out
+
+
+def _moved() -> Select[tuple[object, ...]]:
+    """What a batch did to a copy: at the entry in which the platform answered, or the batch closed."""
+    m, b = movements, batches
+    own = case((m.c.state == "unchanged", m.c.version))
+    state = case(
+        (m.c.state.in_(["sent", "accepted"]), case((m.c.op == "d", "withdrawn"), else_="held")),
+        (m.c.state == "unchanged", case((m.c.op == "d", "withdrawn"), else_="held")),
+        (m.c.state == "superseded", "stale"),
+        else_=m.c.state,
+    )
+    at = (
+        select(func.min(entries.c.position))
+        .where(
+            entries.c.subject == b.c.name,
+            entries.c.kind.in_(["batch_closed", "payload_delivered", "batch_settled"]),
+        )
+        .scalar_subquery()
+    )
+    return (
+        select(
+            b.c.contract,
+            b.c.platform,
+            m.c.uid,
+            m.c.version,
+            own.label("own_version"),
+            m.c.fields,
+            m.c.digest,
+            state.label("state"),
+            m.c.batch,
+            at.label("position"),
+        )
+        .join(b, b.c.id == m.c.batch)
+        .where(m.c.state.in_(["sent", "accepted", "unchanged", "superseded", "conflicted"]))
+    )
+
+
+def _yielded(contracts: Sequence[Contract]) -> Select[tuple[object, ...]]:
+    events = union_all(*(s for c in contracts for s in _entered(c)), _moved()).subquery()
+    e = events.c
+    of = {"partition_by": [e.platform, e.contract, e.uid], "order_by": [e.position.desc(), e.version.desc()]}
+    ranked = select(events, func.row_number().over(**of).label("latest")).subquery()
+    own = (
+        select(e.platform, e.contract, e.uid, e.own_version, func.row_number().over(**of).label("latest"))
+        .where(e.own_version.is_not(None))
+        .subquery()
+    )
+    r = ranked.c
+    return (
+        select(
+            r.platform, r.contract, r.uid, r.version, own.c.own_version, r.fields, r.digest, r.state, r.batch
+        )
+        .outerjoin(
+            own,
+            (own.c.platform == r.platform)
+            & (own.c.contract == r.contract)
+            & (own.c.uid == r.uid)
+            & (own.c.latest == 1),
+        )
+        .where(r.latest == 1)
+    )
+
+
+def rebuild(connection: Connection, contracts: Sequence[Contract], *, check: bool) -> dict[str, int]:
+    """How many holdings and cursors differ from the evidence; without ``check`` they are made equal.
+
+    A copy that a platform refused to change, and one of which it is not known whether it arrived, count
+    by their version alone: the words in between are the movement's own.
+    """
+    made = _yielded(contracts).subquery()
+    connection.execute(text("CREATE TEMP TABLE yielded (LIKE leishu.holdings) ON COMMIT DROP"))
+    names = ("platform", "contract", "uid", "version", "own_version", "fields", "digest", "state", "batch")
+    columns = ", ".join(names)
+    yielded = Table("yielded", MetaData(), *(Column(n) for n in names))
+    connection.execute(insert(yielded).from_select(list(names), select(*(made.c[n] for n in names))))
+    counts = {
+        "holdings": connection.execute(
+            text(
+                "SELECT count(*) FROM (SELECT * FROM yielded) y FULL JOIN leishu.holdings h USING (platform, contract, uid) "
+                "WHERE (y.version, y.own_version) IS DISTINCT FROM (h.version, h.own_version) "
+                "OR (y.state <> h.state AND h.state NOT IN ('refused', 'maybe'))"
+            )
+        ).scalar_one(),
+        "cursors": connection.execute(
+            text(
+                "SELECT count(*) FROM (SELECT DISTINCT ON (route) route, after FROM leishu.batches "
+                "WHERE direction = 'collect' AND state IN ('closed', 'set_aside') AND after IS NOT NULL "
+                "ORDER BY route, id DESC) b FULL JOIN leishu.cursors c USING (route) "
+                "WHERE b.after IS DISTINCT FROM c.cursor"
+            )
+        ).scalar_one(),
+    }
+    if not check:
+        connection.execute(text("DELETE FROM leishu.holdings"))
+        connection.execute(text(f"INSERT INTO leishu.holdings ({columns}) SELECT {columns} FROM yielded"))
+        connection.execute(text("DELETE FROM leishu.cursors"))
+        connection.execute(
+            text(
+                "INSERT INTO leishu.cursors (route, cursor) SELECT DISTINCT ON (route) route, after FROM leishu.batches "
+                "WHERE direction = 'collect' AND state IN ('closed', 'set_aside') AND after IS NOT NULL "
+                "ORDER BY route, id DESC"
+            )
+        )
+    return {k: int(v) for k, v in counts.items()}

@@ -1,0 +1,296 @@
+"""Register (归集库): a typed table a contract with the current records, and one with what they were.
+
+A class L3 field stands sealed in its own column, with a keyed token in ``<field>_token`` to match by.
+In frames the field's column holds the token and ``<field>_sealed`` the sealed bytes. A row's change
+number is (ledger position of its batch, ordinal).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+
+import polars as pl
+import pyarrow as pa
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Date,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    Table,
+    Text,
+    delete,
+    func,
+    insert,
+    inspect,
+    literal,
+    literal_column,
+    select,
+    text,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.postgresql import UUID
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.schema import CreateSchema
+
+from catalog.contract import Contract
+from catalog.shape import Field
+from exchange.database import copy_in, copy_out
+from exchange.tables import commits
+
+SCHEMA = "register"
+OWN = pa.schema(
+    [
+        pa.field("uid", pa.string(), nullable=False),
+        pa.field("version", pa.int32(), nullable=False),
+        pa.field("op", pa.string(), nullable=False),
+        pa.field("origin", pa.string(), nullable=False),
+        pa.field("batch", pa.int64(), nullable=False),
+        pa.field("ordinal", pa.int32(), nullable=False),
+        pa.field("digest", pa.binary(), nullable=False),
+    ]
+)
+TOKEN, SEALED = "_token", "_sealed"
+
+
+def _column(field: Field) -> list[Column[object]]:
+    if field.sensitivity == "L3":
+        return [Column(field.name, LargeBinary), Column(field.name + TOKEN, LargeBinary)]
+    kinds: dict[str, object] = {
+        "integer": BigInteger(),
+        "boolean": Boolean(),
+        "date": Date(),
+        "datetime": DateTime(timezone=True),
+        "decimal": Numeric(field.precision, field.scale),
+    }
+    return [Column(field.name, kinds.get(field.type, Text()))]  # type: ignore[arg-type]
+
+
+def _table(contract: Contract, name: str, keys: Sequence[str]) -> Table:
+    own = [
+        Column("uid", UUID(as_uuid=False), primary_key="uid" in keys),
+        Column("version", Integer, primary_key="version" in keys, autoincrement=False, nullable=False),
+        Column("op", Text, nullable=False),  # i, u or d: what made this version
+        Column("origin", Text, nullable=False),  # the platform that entered it
+        Column("batch", BigInteger, nullable=False),
+        Column("ordinal", Integer, nullable=False),
+        Column("digest", LargeBinary, nullable=False),
+    ]
+    return Table(name, MetaData(schema=SCHEMA), *own, *(c for f in contract.fields for c in _column(f)))
+
+
+@cache
+def _tables(contract: Contract) -> tuple[Table, Table]:
+    current = _table(contract, contract.id, ["uid"])
+    Index(f"{contract.id}_change", current.c.batch, current.c.ordinal)
+    return current, _table(contract, f"{contract.id}_history", ["uid", "version"])
+
+
+def tables(contract: Contract) -> tuple[Table, Table]:
+    """(current records, former versions) of the contract."""
+    return _tables(contract)
+
+
+def ensure(connection: Connection, contract: Contract) -> None:
+    """Make the contract's tables, or add the columns that a newer version of it names."""
+    connection.execute(CreateSchema(SCHEMA, if_not_exists=True))
+    for table in tables(contract):
+        table.create(connection, checkfirst=True)
+        there = {c["name"] for c in inspect(connection).get_columns(table.name, schema=SCHEMA)}
+        for column in table.columns:
+            if column.name not in there:
+                kind = column.type.compile(connection.dialect)
+                preparer = connection.dialect.identifier_preparer
+                connection.execute(
+                    text(
+                        f"ALTER TABLE {preparer.format_table(table)} ADD COLUMN "
+                        f"{preparer.format_column(column)} {kind}"
+                    )
+                )
+
+
+def frame_schema(contract: Contract, names: Sequence[str] | None = None) -> pa.Schema:
+    """OWN, then the named fields as they stand in frames: token and sealed bytes for class L3."""
+    fields: list[pa.Field] = list(OWN)
+    for field in contract.fields:
+        if names is not None and field.name not in names:
+            continue
+        if field.sensitivity == "L3":
+            fields += [pa.field(field.name, pa.binary()), pa.field(field.name + SEALED, pa.binary())]
+        else:
+            fields.append(pa.field(field.name, field.arrow_type))
+    return pa.schema(fields)
+
+
+def _selected(table: Table, contract: Contract, names: Sequence[str] | None) -> list[Column[object]]:
+    columns = [table.c[n] for n in OWN.names]
+    for field in contract.fields:
+        if names is not None and field.name not in names:
+            continue
+        if field.sensitivity == "L3":
+            columns += [
+                table.c[field.name + TOKEN].label(field.name),
+                table.c[field.name].label(field.name + SEALED),
+            ]
+        else:
+            columns.append(table.c[field.name])
+    return columns
+
+
+def _wanted(uids: Sequence[str]) -> object:
+    return func.unnest(literal_column("CAST(:uids AS uuid[])")).table_valued("uid").render_derived("wanted")
+
+
+def _frame(connection: Connection, query: object, schema: pa.Schema, **parameters: object) -> pl.DataFrame:
+    parts = list(copy_out(connection, query, schema, parameters=parameters))
+    table = pa.Table.from_batches(parts, schema=schema)
+    return pl.DataFrame(pl.from_arrow(table))
+
+
+def current(
+    connection: Connection,
+    contract: Contract,
+    uids: Sequence[str],
+    *,
+    names: Sequence[str] | None = None,
+    lock: bool = False,
+) -> pl.DataFrame:
+    """The current records of these uids, in order of uid, tombstones among them; locked if asked."""
+    schema = frame_schema(contract, names)
+    if not uids:
+        return pl.DataFrame(pl.from_arrow(schema.empty_table()))
+    table = tables(contract)[0]
+    query = select(*_selected(table, contract, names)).where(
+        table.c.uid == func.any(literal_column("CAST(:uids AS uuid[])"))
+    )
+    if lock:
+        connection.execute(
+            select(table.c.version)
+            .where(table.c.uid == func.any(literal_column("CAST(:uids AS uuid[])")))
+            .order_by(table.c.uid)
+            .with_for_update(),
+            {"uids": list(uids)},
+        ).close()
+    return _frame(connection, query.order_by(table.c.uid), schema, uids=list(uids))
+
+
+def versions(
+    connection: Connection,
+    contract: Contract,
+    uids: Sequence[str],
+    numbers: Sequence[int],
+    *,
+    names: Sequence[str] | None = None,
+) -> pl.DataFrame:
+    """Former versions, by (uid, version) pairwise; what is not there is not returned."""
+    schema = frame_schema(contract, names)
+    if not uids:
+        return pl.DataFrame(pl.from_arrow(schema.empty_table()))
+    table = tables(contract)[1]
+    pairs = (
+        func.unnest(literal_column("CAST(:uids AS uuid[])"), literal_column("CAST(:numbers AS int[])"))
+        .table_valued("uid", "version")
+        .render_derived("wanted")
+    )
+    query = select(*_selected(table, contract, names)).join(
+        pairs, (table.c.uid == pairs.c.uid) & (table.c.version == pairs.c.version)
+    )
+    return _frame(connection, query, schema, uids=list(uids), numbers=list(numbers))
+
+
+def write(connection: Connection, contract: Contract, rows: pa.RecordBatch) -> list[str]:
+    """Write new current versions (frame_schema); the uids that another transaction entered first.
+
+    Version 1 is inserted; a later one moves the row that it replaces to the history. The caller holds
+    the locks of the rows that it replaces.
+    """
+    now, history = tables(contract)
+    columns = [c.name for c in now.columns]
+    stage = f"incoming_{contract.id}"
+    preparer = connection.dialect.identifier_preparer
+    connection.execute(
+        text(
+            f"CREATE TEMP TABLE IF NOT EXISTS {preparer.quote(stage)} "
+            f"(LIKE {preparer.format_table(now)}) ON COMMIT DROP"
+        )
+    )
+    staged = Table(stage, MetaData(), *(Column(c.name, c.type) for c in now.columns))
+    connection.execute(delete(staged))
+    copy_in(connection, preparer.quote(stage), [_stored(contract, rows)])
+    replaced = (
+        select(*(now.c[n] for n in columns))
+        .join(staged, staged.c.uid == now.c.uid)
+        .where(staged.c.version > 1)
+    )
+    connection.execute(insert(history).from_select(columns, replaced))
+    connection.execute(
+        update(now)
+        .where(now.c.uid == staged.c.uid, staged.c.version > 1)
+        .values({n: staged.c[n] for n in columns if n != "uid"})
+    )
+    first = select(*(staged.c[n] for n in columns)).where(staged.c.version == 1)
+    made = connection.execute(
+        upsert(now).from_select(columns, first).on_conflict_do_nothing(index_elements=["uid"])
+    ).rowcount
+    expected = connection.execute(select(func.count()).select_from(first.subquery())).scalar_one()
+    if made == expected:
+        return []
+    lost = (
+        select(staged.c.uid)
+        .join(now, now.c.uid == staged.c.uid)
+        .where(staged.c.version == 1, (now.c.batch != staged.c.batch) | (now.c.ordinal != staged.c.ordinal))
+    )
+    return list(connection.execute(lost).scalars())
+
+
+def _stored(contract: Contract, rows: pa.RecordBatch) -> pa.RecordBatch:
+    """Frame columns to table columns: token and sealed change their names."""
+    names = {f: f + TOKEN for f in contract.sealed} | {f + SEALED: f for f in contract.sealed}
+    return rows.rename_columns([names.get(n, n) for n in rows.schema.names])
+
+
+def changes(
+    connection: Connection,
+    contract: Contract,
+    *,
+    after: tuple[int, int],
+    upto: int,
+    limit: int,
+    batch_rows: int = 50_000,
+) -> Iterator[pa.RecordBatch]:
+    """Current records whose change number lies behind ``after``, to the end of ledger position ``upto``.
+
+    In order of change number, ``limit`` at the most; ``position`` leads each row.
+    """
+    table = tables(contract)[0]
+    behind = tuple_(commits.c.position, table.c.ordinal) > tuple_(*(literal(n) for n in after))
+    query = (
+        select(commits.c.position, *_selected(table, contract, None))
+        .join(commits, commits.c.batch == table.c.batch)
+        .where(behind, commits.c.position >= after[0], commits.c.position <= upto)
+        .order_by(commits.c.position, table.c.ordinal)
+        .limit(limit)
+    )
+    schema = pa.schema([pa.field("position", pa.int64()), *frame_schema(contract)])
+    yield from copy_out(connection, query, schema, batch_rows=batch_rows)
+
+
+def existing(connection: Connection, contract: Contract, field: str, values: Sequence[str]) -> pa.Array:
+    """Those of ``values`` that a live record bears in ``field``."""
+    table = tables(contract)[0]
+    column = table.c[field]
+    query = (
+        select(column)
+        .distinct()
+        .where(table.c.op != "d", column == func.any(literal_column("CAST(:wanted AS text[])")))
+    )
+    rows = connection.execute(query, {"wanted": list(values)}).scalars().all()
+    return pa.array(rows, pa.string())

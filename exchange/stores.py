@@ -1,0 +1,107 @@
+"""Stores: what one hub writes to, opened together; and the transaction that closes a batch."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+
+from sqlalchemy import Connection, text
+
+from catalog.errors import LeaseLost
+from connectors.credentials import Credentials
+from connectors.registry import Registry
+from connectors.seam import Link
+from exchange import leases, ledger
+from exchange.database import Database
+from exchange.declarations import Declarations
+from exchange.keys import FileKeyring
+from exchange.ledger import Entry, Witness
+from exchange.settings import Settings
+from exchange.staging import Staging
+
+
+def kill_point(name: str) -> None:
+    """End this process at once, uncleanly, where a fault test asks for it by this name."""
+    if os.environ.get("LEISHU_KILL_AT") == name and os.environ.get("PYTEST_VERSION"):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dataclass(kw_only=True)
+class Stores:
+    """The hub's own state: database, keys, staging, witness; with what it is declared to do."""
+
+    settings: Settings
+    database: Database
+    keyring: FileKeyring
+    staging: Staging
+    witness: Witness
+    declarations: Declarations
+    registry: Registry
+    credentials: Credentials
+    _links: dict[str, Link] = field(default_factory=dict)
+
+    @cached_property
+    def holder(self) -> str:
+        return f"{socket.gethostname()}/{os.getpid()}"
+
+    def key(self, purpose: str, at: datetime) -> bytes:
+        """The hub's own key for a purpose."""
+        return self.keyring.current(purpose, "hub", at)[1]
+
+    def link(self, platform_id: str) -> Link:
+        """The connector bound to this platform, opened once."""
+        if platform_id not in self._links:
+            platform = self.declarations.platforms[platform_id]
+            self._links[platform_id] = self.registry.open(
+                platform.id,
+                platform.title,
+                platform.connector.kind,
+                platform.connector.settings,
+                platform.connector.credential,
+                self.credentials,
+                platform.time_zone,
+            )
+        return self._links[platform_id]
+
+    @contextmanager
+    def leased(self, route: str) -> Iterator[int]:
+        """The route's fencing token; LeaseLost where another worker has it."""
+        with self.database.transaction() as connection:
+            token = leases.acquire(connection, route, self.holder, self.settings.lease_seconds)
+        if token is None:
+            raise LeaseLost(f"交换任务 {route} 正由另一个进程运行", f"another worker runs the route {route}")
+        try:
+            yield token
+        finally:
+            with self.database.transaction() as connection:
+                leases.release(connection, route, token)
+
+    @contextmanager
+    def closing(
+        self, route: str, token: int, *, batch: int | None, at: datetime
+    ) -> Iterator[tuple[Connection, list[Entry]]]:
+        """The closing transaction: the caller writes and names its entries; then lease, ledger, commit.
+
+        Nothing that was written stands unless the lease is still ours and the ledger took the entries.
+        """
+        entries: list[Entry] = []
+        position = None
+        with self.database.transaction() as connection:
+            connection.execute(text("SET LOCAL synchronous_commit = on"))
+            yield connection, entries
+            leases.confirm(connection, route, token)
+            if entries:
+                position = ledger.append(connection, entries, at=at, batch=batch, key=self.key("ledger", at))
+        if position is not None:
+            self.witness.note(position.number, position.hash)
+
+    def close(self) -> None:
+        for link in self._links.values():
+            link.close()
+        self.database.close()

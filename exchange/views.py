@@ -1,0 +1,379 @@
+"""Read views of one hub: what people and pages are shown. Frozen rows, no value of a record."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+from sqlalchemy import Connection, func, select, union_all
+
+from catalog.contract import Contract
+from exchange import register
+from exchange.batch import Counts
+from exchange.keys import uids
+from exchange.stores import Stores
+from exchange.tables import batches, cases, holdings, movements, quarantine, receipts, runs, xref
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouteStatus:
+    """How one route stands."""
+
+    route: str
+    title: str
+    title_en: str
+    platform: str
+    contract: str
+    direction: str
+    outcome: str | None  # of the last run; null = never ran
+    words: dict[str, str] | None  # why it failed, and the cure
+    started_at: datetime | None
+    ended_at: datetime | None
+    waiting: int  # batches on their way
+    pending: int  # rows that wait for the platform's answer
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchRow:
+    """One batch and the terms of its equation."""
+
+    id: int
+    name: str
+    number: str
+    route: str
+    platform: str
+    contract: str
+    direction: str
+    state: str
+    unit: str
+    counts: dict[str, int]
+    words: dict[str, str] | None
+    agreement: str | None
+    revision: str | None
+    started_at: datetime
+    closed_at: datetime | None
+    settled_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatementRow:
+    """对账单: a platform x contract x direction, its terms summed; ``closes`` is the equation itself."""
+
+    platform: str
+    contract: str
+    direction: str
+    batches: int
+    counts: dict[str, int]
+    set_aside: int  # files or pages that could not be read, without rows
+    closes: bool
+    settled: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One thing that happened to a record."""
+
+    at: datetime
+    kind: str  # entered, sent, accepted, refused, unchanged, superseded, conflicted, waiting, cancelled
+    platform: str
+    route: str
+    number: str  # 批次号
+    op: str
+    version: int
+    field: str | None = None  # refused: the platform's column
+    code: str | None = None  # CT_RECEIPT
+    words: str | None = None  # the platform's own
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copy:
+    """A copy outside."""
+
+    platform: str
+    state: str
+    version: int
+    number: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """Where a record came from and where it went."""
+
+    uid: str
+    contract: str
+    version: int
+    op: str
+    origin: str
+    division: str | None
+    events: tuple[Event, ...]
+    copies: tuple[Copy, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuarantineRow:
+    """One quarantined row: where and why, never what."""
+
+    id: int
+    route: str
+    batch: int
+    number: str
+    unit: str
+    row: int
+    reasons: list[dict[str, Any]]
+    state: str
+    at: datetime
+
+
+def status(stores: Stores, connection: Connection) -> list[RouteStatus]:
+    """Every declared route; a disabled one tells its problems."""
+    ran = {r.route: r for r in connection.execute(select(runs))}
+    waiting = dict(
+        connection.execute(
+            select(batches.c.route, func.count())
+            .where(batches.c.state.in_(["staged", "blocked", "sending"]))
+            .group_by(batches.c.route)
+        )
+        .tuples()
+        .all()
+    )
+    pending = dict(
+        connection.execute(
+            select(batches.c.route, func.sum(batches.c.counts["pending"].as_integer()))
+            .where(batches.c.state == "delivered")
+            .group_by(batches.c.route)
+        )
+        .tuples()
+        .all()
+    )
+    out = []
+    for way in stores.declarations.ways.values():
+        route, run = way.route, ran.get(way.route.id)
+        out.append(
+            RouteStatus(
+                route=route.id,
+                title=route.title,
+                title_en=route.title_en,
+                platform=route.platform,
+                contract=route.contract,
+                direction=route.direction,
+                outcome=run.outcome if run else None,
+                words=run.words if run else None,
+                started_at=run.started_at if run else None,
+                ended_at=run.ended_at if run else None,
+                waiting=waiting.get(route.id, 0),
+                pending=int(pending.get(route.id) or 0),
+            )
+        )
+    for id, problems in stores.declarations.disabled.items():
+        zh, en = (
+            "; ".join(f"{p.file}:{p.line} {p.zh}" for p in problems),
+            "; ".join(f"{p.file}:{p.line} {p.en}" for p in problems),
+        )
+        out.append(
+            RouteStatus(
+                route=id,
+                title="",
+                title_en="",
+                platform="",
+                contract="",
+                direction="",
+                outcome="disabled",
+                words={"zh": zh, "en": en},
+                started_at=None,
+                ended_at=None,
+                waiting=0,
+                pending=0,
+            )
+        )
+    return sorted(out, key=lambda r: r.route)
+
+
+def batch_rows(connection: Connection, *, route: str | None, limit: int) -> list[BatchRow]:
+    """The latest batches, newest first."""
+    names = list(BatchRow.__dataclass_fields__)
+    query = select(*(batches.c[n] for n in names)).order_by(batches.c.id.desc()).limit(limit)
+    if route:
+        query = query.where(batches.c.route == route)
+    return [BatchRow(**r._mapping) for r in connection.execute(query)]
+
+
+def statement(connection: Connection) -> list[StatementRow]:
+    """Every platform x contract x direction with the terms of its equations."""
+    query = select(
+        batches.c.platform, batches.c.contract, batches.c.direction, batches.c.state, batches.c.counts
+    )
+    groups: dict[tuple[str, str, str], list[tuple[str, dict[str, int]]]] = {}
+    for p, c, d, state, counts in connection.execute(query):
+        groups.setdefault((p, c, d), []).append((state, counts))
+    out = []
+    for (p, c, d), found in sorted(groups.items()):
+        closed = [
+            Counts.from_dict(counts)
+            for state, counts in found
+            if state not in ("set_aside", "staged", "blocked", "sending")
+        ]
+        total: dict[str, int] = {}
+        for counts in closed:
+            for name, n in counts.to_dict().items():
+                total[name] = total.get(name, 0) + n
+        waiting = any(state in ("staged", "blocked", "sending", "delivered") for state, _ in found)
+        out.append(
+            StatementRow(
+                platform=p,
+                contract=c,
+                direction=d,
+                batches=len(closed),
+                counts=total,
+                set_aside=sum(state == "set_aside" for state, _ in found),
+                closes=all(counts.closes() for counts in closed)
+                and not any(s in ("staged", "blocked", "sending") for s, _ in found),
+                settled=not waiting,
+            )
+        )
+    return out
+
+
+def find(stores: Stores, connection: Connection, record: str, at: datetime) -> list[tuple[Contract, str]]:
+    """The (contract, uid) that this text names: a uid, a business key, or a platform's own key."""
+    found: list[tuple[Contract, str]] = []
+    candidates: dict[str, set[str]] = {}
+    try:
+        candidates["*"] = {str(uuid.UUID(record))}
+    except ValueError:
+        pass
+    for contract, uid in connection.execute(
+        select(xref.c.contract, xref.c.uid).where(xref.c.foreign_key == record)
+    ):
+        candidates.setdefault(contract, set()).add(uid)
+    for contract in stores.declarations.contracts.values():
+        made = uids(stores.key("uid", at), contract.id, pa.array([record], pa.string())).to_pylist()
+        wanted = {*made, *candidates.get(contract.id, set()), *candidates.get("*", set())}
+        table = register.tables(contract)[0]
+        for uid in connection.execute(select(table.c.uid).where(table.c.uid.in_(wanted))).scalars():
+            found.append((contract, uid))
+    return found
+
+
+def trace(connection: Connection, contract: Contract, uid: str) -> Trace:
+    """Versions, deliveries and answers of one record in the order in which they happened."""
+    now, history = register.tables(contract)
+    columns = ("version", "op", "origin", "batch")
+    entered = union_all(
+        *(select(*(t.c[n] for n in columns)).where(t.c.uid == uid) for t in (now, history))
+    ).subquery()
+    events: list[Event] = []
+    query = select(entered, batches.c.route, batches.c.number, batches.c.closed_at).join(
+        batches, batches.c.id == entered.c.batch
+    )
+    for r in connection.execute(query):
+        events.append(
+            Event(
+                at=r.closed_at,
+                kind="entered",
+                platform=r.origin,
+                route=r.route,
+                number=r.number,
+                op=r.op,
+                version=r.version,
+            )
+        )
+    said = (
+        select(receipts.c.batch, receipts.c.field, receipts.c.code, receipts.c.words, receipts.c.at)
+        .where(receipts.c.uid == uid)
+        .order_by(receipts.c.id)
+        .subquery()
+    )
+    query = (
+        select(
+            movements.c.op,
+            movements.c.version,
+            movements.c.state,
+            batches.c.platform,
+            batches.c.route,
+            batches.c.number,
+            batches.c.started_at,
+            batches.c.closed_at,
+            batches.c.settled_at,
+            said.c.field,
+            said.c.code,
+            said.c.words,
+            said.c.at,
+        )
+        .join(batches, batches.c.id == movements.c.batch)
+        .outerjoin(said, said.c.batch == movements.c.batch)
+        .where(movements.c.uid == uid, batches.c.contract == contract.id)
+    )
+    for r in connection.execute(query):
+        at = r.at or r.settled_at or r.closed_at or r.started_at
+        events.append(
+            Event(
+                at=at,
+                kind=r.state,
+                platform=r.platform,
+                route=r.route,
+                number=r.number,
+                op=r.op,
+                version=r.version,
+                field=r.field,
+                code=r.code,
+                words=r.words,
+            )
+        )
+    copies = [
+        Copy(platform=r.platform, state=r.state, version=r.version, number=r.number)
+        for r in connection.execute(
+            select(holdings.c.platform, holdings.c.state, holdings.c.version, batches.c.number)
+            .join(batches, batches.c.id == holdings.c.batch)
+            .where(holdings.c.contract == contract.id, holdings.c.uid == uid)
+            .order_by(holdings.c.platform)
+        )
+    ]
+    head = connection.execute(select(now).where(now.c.uid == uid)).one()._mapping
+    return Trace(
+        uid=uid,
+        contract=contract.id,
+        version=head["version"],
+        op=head["op"],
+        origin=head["origin"],
+        division=head["division_code"],
+        events=tuple(sorted(events, key=lambda e: (e.at, e.version))),
+        copies=tuple(copies),
+    )
+
+
+def quarantined(connection: Connection, *, route: str | None, limit: int) -> list[QuarantineRow]:
+    """The latest quarantined rows, newest first."""
+    q = quarantine
+    query = (
+        select(
+            q.c.id,
+            q.c.route,
+            q.c.batch,
+            batches.c.number,
+            batches.c.unit,
+            q.c.row,
+            q.c.reasons,
+            q.c.state,
+            q.c.at,
+        )
+        .join(batches, batches.c.id == q.c.batch)
+        .order_by(q.c.id.desc())
+        .limit(limit)
+    )
+    if route:
+        query = query.where(q.c.route == route)
+    return [QuarantineRow(**r._mapping) for r in connection.execute(query)]
+
+
+def open_cases(connection: Connection) -> list[dict[str, Any]]:
+    """Open cases by kind and route, with how many."""
+    query = (
+        select(cases.c.kind, cases.c.route, func.count().label("n"))
+        .where(cases.c.state == "open")
+        .group_by(cases.c.kind, cases.c.route)
+        .order_by(cases.c.kind, cases.c.route)
+    )
+    return [dict(r._mapping) for r in connection.execute(query)]
