@@ -27,6 +27,8 @@ class Contract(Shape):
             raise ValueError(f"not a canonical field name: {', '.join(bad)}")
         if DIVISION not in self.names:
             raise ValueError(f"a contract has a field {DIVISION}")
+        if self.by_name[DIVISION].type != "division":
+            raise ValueError(f"field {DIVISION} is of type division")
         optional = [n for n in self.key if not self.by_name[n].required]
         if optional:
             raise ValueError(f"key field must be required: {', '.join(optional)}")

@@ -71,6 +71,15 @@ def _line(node: yaml.Node, path: list[Any]) -> int:
     return line
 
 
+def line_of(path: Path, keys: list[Any]) -> int:
+    """The line where the value at ``keys`` stands, or its nearest ancestor; 0 where it cannot be told."""
+    try:
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return 0
+    return 0 if node is None else _line(node, keys)
+
+
 def _close(schema: Any) -> Any:
     """The same schema where no object takes a key that it does not name."""
     if isinstance(schema, dict):
@@ -153,8 +162,8 @@ def parse(text: str, kind: type[T], *, file: str, id: str | None = None) -> tupl
     return made, []
 
 
-def load(path: Path, kind: type[T], *, root: Path) -> tuple[T | None, list[Problem]]:
-    """``parse`` over a file; its problems name it relative to ``root``."""
+def load(path: Path, kind: type[T], *, root: Path, named: bool = True) -> tuple[T | None, list[Problem]]:
+    """``parse`` over a file; its problems name it relative to ``root``. ``named``: its id is its name."""
     file = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
     try:
         text = path.read_text(encoding="utf-8")
@@ -162,7 +171,7 @@ def load(path: Path, kind: type[T], *, root: Path) -> tuple[T | None, list[Probl
         what = f"{type(error).__name__}"
         return None, [Problem(file=file, line=0, zh=f"读不了这个文件: {what}",
                               en=f"cannot read the file: {what}")]  # fmt: skip
-    return parse(text, kind, file=file, id=path.name.removesuffix(".yaml"))
+    return parse(text, kind, file=file, id=path.name.removesuffix(".yaml") if named else None)
 
 
 def _sparse(value: Any) -> Any:

@@ -47,7 +47,7 @@ def freeze(snapshots: pl.DataFrame) -> pl.DataFrame:
             "code", "level", "title",
             pl.when(pl.col("a") > first).then("a").alias("valid_from"),
             pl.when(pl.col("b") < last).then(pl.col("b") + 1).alias("valid_to"),
-            pl.col("successor").fill_null(""),
+            "successor",
         )
         .sort("code", pl.col("valid_from").fill_null(0), "title")
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -42,7 +43,7 @@ def split(
 
 def number(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
     """The batch with ROW = first, first + 1, … in front."""
-    rows = pa.array(range(first, first + batch.num_rows), pa.int64())
+    rows = pa.array(np.arange(first, first + batch.num_rows, dtype=np.int64))
     names = [n for n in batch.schema.names if n != ROW]
     fields = [SCHEMA.field(ROW), *(batch.schema.field(n) for n in names)]
     return pa.RecordBatch.from_arrays(

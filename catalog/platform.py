@@ -32,6 +32,9 @@ class Platform:
     time_zone: str = "Asia/Shanghai"
 
     def __post_init__(self) -> None:
-        ZoneInfo(self.time_zone)
-        if len(self.division) != 6 or not self.division.isdigit():
+        try:
+            ZoneInfo(self.time_zone)
+        except (KeyError, OSError):  # KeyError: no such zone; OSError: a folder's name
+            raise ValueError("time_zone: a name of the IANA table, as Asia/Shanghai") from None
+        if len(self.division) != 6 or not (self.division.isascii() and self.division.isdigit()):
             raise ValueError("division: six digits, as a quoted string")

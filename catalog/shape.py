@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 import pyarrow as pa
 
-from catalog import envelope
+from catalog import envelope, predicate
 
 Sensitivity = Literal["L0", "L1", "L2", "L3"]
 FieldType = Literal[
@@ -35,6 +35,7 @@ class Field:
     scale: int | None = None  # digits behind the point, decimal
     required: bool = False
     code_table: str | None = None  # id of a code table, type code
+    when: dict[str, Any] | None = None  # catalog.predicate: the type's own checks hold for these rows alone
     sensitivity: Sensitivity = "L1"  # domain classes L0 publishable … L3 identity numbers, trails
     formats: tuple[str, ...] = ()  # strptime formats that a layout's text dates come in
     source: str = ""  # where the field was seen: standard and clause, or A for an assumption
@@ -94,6 +95,10 @@ class Shape:
         unknown = [n for n in (*self.key, *(r.field for r in self.references)) if n not in names]
         if unknown:
             raise ValueError(f"key or reference names no field: {', '.join(unknown)}")
+        wrong = [f"{f.name}: {en}" for f in self.fields if f.when is not None
+                 for _, en in predicate.check(f.when, self.by_name)]  # fmt: skip
+        if wrong:
+            raise ValueError(f"when of a field: {'; '.join(wrong)}")
         if not self.key:
             raise ValueError("a shape needs a key")
 

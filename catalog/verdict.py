@@ -59,6 +59,8 @@ def gather(parts: Iterable[pa.RecordBatch]) -> pa.RecordBatch:
 def decide(batch: pa.RecordBatch, found: pa.RecordBatch) -> Verdict:
     """The verdict over ``batch`` where rows with an error in ``found`` are rejected."""
     errors = found.filter(pc.equal(found.column("severity"), ERROR)).column("row")
+    if not len(errors):
+        return Verdict(passed=batch, rejected=pa.array([], pa.int64()), violations=found)
     rows = batch.column(envelope.ROW)
     bad = pc.is_in(rows, value_set=pc.unique(errors))
     passed, failed = envelope.split(batch, bad)
