@@ -1,0 +1,154 @@
+"""Judge: the verdict on a batch, and what the whole slice says when it closes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+import pyarrow as pa
+
+from catalog import envelope
+from catalog.errors import Blocked
+from catalog.shape import Reference, to_batch
+from catalog.verdict import BLOCK, ERROR, VIOLATIONS, WARN, Verdict, decide
+from quality.kinds import rows_good
+from quality.rules import ALIVE, REFERENCE, Question, Rule, Rules, questions
+from quality.survey import Survey, fingerprint, run
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """What is known of a slice from outside it."""
+
+    announced: int | None = None  # rows that the sender said there are
+    read: int = 0  # rows that came, of whatever quality
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """疑点线索 about the slice as a whole; with severity ``block`` it keeps the gate shut."""
+
+    suite: str
+    rule: str
+    field: str | None
+    severity: str  # block or warn
+    rows: int  # that it concerns
+    zh: str
+    en: str
+
+
+def _unsurveyed(suite: str, rule: Rule) -> Blocked:
+    return Blocked(
+        f"规则集 {suite} 的 {rule.name} ({rule.field}) 要先通查全部数据,通查结果中没有它;请先通查再判定",
+        f"{rule.name} ({rule.field}) of suite {suite} needs a survey of the whole slice that has it; survey first",
+    )
+
+
+def _missing(suite: str, reference: Reference) -> Blocked:
+    return Blocked(
+        f"规则集 {suite} 核对引用 {reference.field} → {reference.contract} 时没有取得对照值,不能判定",
+        f"suite {suite} was not given the values that {reference.field} may refer to in {reference.contract}",
+    )
+
+
+def _bad(one: Question, facts: Survey) -> pl.Expr:
+    if not one.rule.kind.unique:
+        return one.bad
+    twice = facts.duplicates[one.rule.id]
+    if twice.is_empty():
+        return pl.lit(False)
+    a, b = fingerprint(one.rule)
+    return one.considered & a.is_in(twice["a"].implode()) & b.is_in(twice["b"].implode())
+
+
+def _severity(rule: Rule, facts: Survey) -> str:
+    """The declared one, or warn where the rule as a whole holds mostly."""
+    mostly = rule.expectation.mostly
+    if mostly < 1 and facts.tally(rule).holds(mostly):
+        return WARN
+    return rule.expectation.severity
+
+
+def judge(batch: pa.RecordBatch, rules: Rules, facts: Survey,
+          references: Mapping[Reference, pa.Array]) -> Verdict:  # fmt: skip
+    """The verdict on each row, given the survey of the whole slice that the batch is part of.
+
+    ``references``: for each of ``rules.references`` those of the wanted values that exist. Every row with a
+    violation of severity ``error`` is rejected; ``block`` and ``warn`` reject none (``close`` and ``gate``
+    deal with the former). Tombstones pass. Raises Blocked where anything cannot be judged.
+    """
+    frame, asked = questions(batch, rules)
+    for one in asked:
+        if not facts.knows(one.rule):
+            raise _unsurveyed(rules.suite, one.rule)
+    heads = [(q.rule.name, q.rule.field, _severity(q.rule, facts)) for q in asked]
+    masks = [_bad(q, facts) for q in asked]
+    for reference in rules.references:
+        if reference not in references:
+            raise _missing(rules.suite, reference)
+        known = pl.Series(references[reference]).cast(frame.schema[reference.field])
+        col = pl.col(reference.field)
+        masks.append(ALIVE & col.is_not_null() & col.is_in(known.implode()).not_())
+        heads.append((REFERENCE, reference.field, ERROR))
+    if not masks:
+        return decide(batch, pa.RecordBatch.from_pylist([], schema=VIOLATIONS))
+    plan = frame.lazy().select(envelope.ROW, *(m.alias(str(i)) for i, m in enumerate(masks)))
+    made = run(plan, frame, asked, rules.suite) if asked else plan.collect()
+    found = [
+        rows.select(
+            row=envelope.ROW,
+            rule=pl.lit(name),
+            field=pl.lit(field, dtype=pl.String),
+            severity=pl.lit(severity),
+        )
+        for i, (name, field, severity) in enumerate(heads)
+        if (rows := made.filter(pl.col(str(i)))).height
+    ]
+    none = pa.RecordBatch.from_pylist([], schema=VIOLATIONS)
+    return decide(batch, to_batch(pl.concat(found), VIOLATIONS) if found else none)
+
+
+def close(rules: Rules, facts: Survey, history: History | None = None) -> list[Finding]:
+    """What the slice as a whole shows: row counts, rules that block, rules that no longer hold mostly.
+
+    A slice of which rows were announced and none came gets a finding that blocks. Warnings on rows are
+    not repeated here.
+    """
+    found: list[Finding] = []
+    for rule in rules.rules:
+        one = rule.expectation
+        title = one.title or rule.name
+        if rule.kind.table:
+            if not rows_good(one.kwargs, facts.rows):
+                found.append(Finding(suite=rules.suite, rule=rule.name, field=None, severity=one.severity, rows=facts.rows,
+                                     zh=f"{title}: 本批 {facts.rows} 行", en=f"{rule.name}: {facts.rows} rows"))  # fmt: skip
+            continue
+        tally = facts.tally(rule) if rule.tallied else None
+        if tally is None or tally.holds(one.mostly):
+            continue
+        severity = BLOCK if one.severity == BLOCK else WARN
+        found.append(Finding(
+            suite=rules.suite, rule=rule.name, field=rule.field, severity=severity, rows=tally.bad,
+            zh=f"{title}: {tally.considered} 个值中 {tally.bad} 个不符合,要求符合率不低于 {one.mostly:.2%}",
+            en=f"{rule.name} ({rule.field}): {tally.bad} of {tally.considered} values fail, {one.mostly:.2%} must hold",
+        ))  # fmt: skip
+    if history is not None and history.announced and not history.read:
+        n = history.announced
+        found.append(Finding(suite=rules.suite, rule="announced", field=None, severity=BLOCK, rows=0,
+                             zh=f"对方声明有 {n} 行,实际收到 0 行", en=f"{n} rows were announced and none came"))  # fmt: skip
+    return found
+
+
+def gate(findings: Sequence[Finding]) -> None:
+    """Returns where nothing blocks; raises Blocked with every finding that does."""
+    shut = [f for f in findings if f.severity == BLOCK]
+    if not shut:
+        return
+    suites = "、".join(dict.fromkeys(f.suite for f in shut))
+    zh = ";".join(f"{f.rule}({f.field or '整批'}): {f.zh}" for f in shut)
+    en = "; ".join(f.en for f in shut)
+    raise Blocked(
+        f"规则集 {suites} 的阻断规则未通过,本批不放行: {zh};请与数源部门核实后重新交换",
+        f"blocking rules of suite {suites} failed, so the batch does not pass: {en}; ask the source and run again",
+    )

@@ -1,0 +1,147 @@
+"""Survey: the facts of a slice that its rows alone do not tell, mergeable in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, reduce
+
+import polars as pl
+import pyarrow as pa
+
+from quality.kinds import key_columns
+from quality.rules import ALIVE, Question, Rule, Rules, errored, questions
+
+_SEEDS = (0x6C65, 0x6973)  # two hashes of 64 bits: one name of a key that no other key bears
+
+
+def fingerprint(rule: Rule) -> list[pl.Expr]:
+    """The two halves of a key's 128-bit name, for a unique rule; equal keys, equal names, in any batch."""
+    columns = [pl.col(n) for n in key_columns(rule.expectation.kwargs)]
+    key = columns[0] if len(columns) == 1 else pl.struct(columns)
+    return [key.hash(seed).alias(name) for name, seed in zip(("a", "b"), _SEEDS, strict=True)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """How often a rule was asked, and how often the answer was no."""
+
+    considered: int = 0
+    bad: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(considered=self.considered + other.considered, bad=self.bad + other.bad)
+
+    def holds(self, mostly: float) -> bool:
+        """True where at least the share ``mostly`` is good; where nothing was asked too."""
+        return self.considered == 0 or (self.considered - self.bad) / self.considered >= mostly
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Survey:
+    """A commutative monoid under ``+``, with ``empty()``."""
+
+    rows: int = 0  # records, tombstones not among them
+    tombstones: int = 0
+    tallies: Mapping[str, Tally] = field(default_factory=dict)  # by rule id, of the rules that need one
+    keys: Mapping[str, tuple[pl.DataFrame, ...]] = field(default_factory=dict)  # by rule id: names of keys
+
+    @classmethod
+    def empty(cls) -> Survey:
+        return cls()
+
+    def __add__(self, other: Survey) -> Survey:
+        ids = dict.fromkeys((*self.tallies, *other.tallies))
+        unique = dict.fromkeys((*self.keys, *other.keys))
+        return Survey(
+            rows=self.rows + other.rows,
+            tombstones=self.tombstones + other.tombstones,
+            tallies={i: self.tallies.get(i, Tally()) + other.tallies.get(i, Tally()) for i in ids},
+            keys={i: (*self.keys.get(i, ()), *other.keys.get(i, ())) for i in unique},
+        )
+
+    def __eq__(self, other: object) -> bool:
+        """Equal where the facts are, in whatever order they were gathered."""
+        if not isinstance(other, Survey):
+            return NotImplemented
+        plain = (self.rows, self.tombstones, dict(self.tallies)) == (
+            other.rows, other.tombstones, dict(other.tallies))  # fmt: skip
+        mine, yours = self._sorted, other._sorted
+        return plain and mine.keys() == yours.keys() and all(mine[i].equals(yours[i]) for i in mine)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @cached_property
+    def _sorted(self) -> dict[str, pl.DataFrame]:
+        return {i: pl.concat(parts).sort("a", "b") for i, parts in self.keys.items()}
+
+    @cached_property
+    def duplicates(self) -> dict[str, pl.DataFrame]:
+        """By rule id, the names (a, b) of keys that stand more than once, and how often (len)."""
+        return {
+            i: pl.concat(parts).group_by("a", "b").len().filter(pl.col("len") > 1)
+            for i, parts in self.keys.items()
+        }
+
+    def tally(self, rule: Rule) -> Tally:
+        """The rule's tally over the slice."""
+        if rule.kind.unique:
+            considered = sum(part.height for part in self.keys.get(rule.id, ()))
+            twice = self.duplicates.get(rule.id)
+            return Tally(considered=considered, bad=int(twice["len"].sum()) if twice is not None else 0)
+        return self.tallies.get(rule.id, Tally())
+
+    def knows(self, rule: Rule) -> bool:
+        """True where the survey holds what judging by this rule needs."""
+        if rule.kind.unique:
+            return rule.id in self.keys
+        return not rule.tallied or rule.id in self.tallies
+
+
+def survey(batch: pa.RecordBatch, rules: Rules) -> Survey:
+    """The facts of one batch. Raises Blocked where a rule cannot be asked."""
+    frame, asked = questions(batch, rules)
+    counted = [q for q in asked if q.rule.tallied and not q.rule.kind.unique]
+    alive = frame.select(ALIVE.sum()).item() or 0
+    tallies: dict[str, Tally] = {}
+    if counted:
+        sums = [
+            e.sum().alias(f"{i}{n}")
+            for i, q in enumerate(counted)
+            for n, e in (("c", q.considered), ("b", q.bad))
+        ]
+        row = run(frame.lazy().select(sums), frame, counted, rules.suite).row(0, named=True)
+        tallies = {
+            q.rule.id: Tally(considered=int(row[f"{i}c"]), bad=int(row[f"{i}b"]))
+            for i, q in enumerate(counted)
+        }
+    keys = {
+        q.rule.id: (
+            run(frame.lazy().filter(q.considered).select(fingerprint(q.rule)), frame, [q], rules.suite),
+        )
+        for q in asked
+        if q.rule.kind.unique
+    }
+    return Survey(rows=int(alive), tombstones=frame.height - int(alive), tallies=tallies, keys=keys)
+
+
+def run(plan: pl.LazyFrame, frame: pl.DataFrame, asked: list[Question], suite: str) -> pl.DataFrame:
+    """The plan's result. Raises Blocked, naming the first rule that errors, where it fails; no value is told."""
+    try:
+        return plan.collect()
+    except Exception:
+        broken = next((q.rule for q in asked if _fails(frame, q)), asked[0].rule)
+    raise errored(suite, broken, "引擎报错", "the engine failed")
+
+
+def _fails(frame: pl.DataFrame, one: Question) -> bool:
+    try:
+        frame.lazy().select(one.considered.alias("c"), one.bad.alias("b")).collect()
+    except Exception:
+        return True
+    return False
+
+
+def merge(parts: list[Survey]) -> Survey:
+    """All of them as one."""
+    return reduce(Survey.__add__, parts, Survey.empty())
