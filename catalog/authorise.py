@@ -69,12 +69,16 @@ def check_entry(entry: Entry, contract: Contract) -> list[Reason]:
         found.append((f"目录条目的字段重复: {name}", f"the entry names a field twice: {name}"))
     for f in entry.fields:
         if f.name not in contract.by_name:
-            found.append((f"数据标准 {contract.id} 没有字段 {f.name}", f"contract {contract.id} has no field {f.name}"))
+            found.append(
+                (f"数据标准 {contract.id} 没有字段 {f.name}", f"contract {contract.id} has no field {f.name}")
+            )
         if f.classified and entry.state == "published":
             found.append((f"已发布的条目含涉密字段 {f.name},整批不得共享",
                           f"the published entry holds a classified field {f.name}: nothing of it may be shared"))  # fmt: skip
         if _STRICTNESS[f.share_type] > _STRICTNESS[entry.share_type]:
-            found.append((f"条目的共享类型宽于字段 {f.name}", f"the entry's share type is looser than field {f.name}"))
+            found.append(
+                (f"条目的共享类型宽于字段 {f.name}", f"the entry's share type is looser than field {f.name}")
+            )
     return found
 
 
@@ -90,14 +94,20 @@ def _field_reasons(agreed: AgreedField, entry: Entry, contract: Contract, masks:
     elif terms.share_type == "none":
         found.append((f"字段 {name} 不予共享", f"field {name} is not to be shared"))
     if terms is not None and terms.classified:
-        found.append((f"字段 {name} 涉密,整批不得共享", f"field {name} is classified: the whole batch is denied"))
+        found.append(
+            (f"字段 {name} 涉密,整批不得共享", f"field {name} is classified: the whole batch is denied")
+        )
     if field.sensitivity == "L3" and not (agreed.legal_basis or "").strip():
         found.append((f"L3 字段 {name} 没有写明法律依据", f"L3 field {name} has no legal basis of its own"))
     if agreed.mask is None:
         if agreed.options:
-            found.append((f"字段 {name} 有脱敏选项而没有脱敏方式", f"field {name} has mask options and no mask"))
+            found.append(
+                (f"字段 {name} 有脱敏选项而没有脱敏方式", f"field {name} has mask options and no mask")
+            )
     elif agreed.mask not in masks:
-        found.append((f"字段 {name} 的脱敏方式 {agreed.mask} 不存在", f"field {name}: there is no mask {agreed.mask}"))
+        found.append(
+            (f"字段 {name} 的脱敏方式 {agreed.mask} 不存在", f"field {name}: there is no mask {agreed.mask}")
+        )
     else:
         wrong = masks[agreed.mask].check(field.type, agreed.options)
         found += [(f"字段 {name}: {zh}", f"field {name}: {en}") for zh, en in wrong]
@@ -153,7 +163,9 @@ def _standing_reasons(agreement: Agreement, entry: Entry, standing: Standing, at
         zh, en = _LIFE[standing.life]
         found.append((f"授权不在生效状态: {zh}", f"the agreement is not in force: {en}"))
     if today < agreement.valid_from:
-        found.append((f"授权自 {agreement.valid_from} 起有效", f"the agreement begins on {agreement.valid_from}"))
+        found.append(
+            (f"授权自 {agreement.valid_from} 起有效", f"the agreement begins on {agreement.valid_from}")
+        )
     if today > agreement.valid_to:
         found.append((f"授权已于 {agreement.valid_to} 到期", f"the agreement ended on {agreement.valid_to}"))
     return found
@@ -171,7 +183,13 @@ def _reasons(
 
 
 def grant(
-    agreement: Agreement, entry: Entry, contract: Contract, standing: Standing, *, at: datetime, masks: Masks = MASKS
+    agreement: Agreement,
+    entry: Entry,
+    contract: Contract,
+    standing: Standing,
+    *,
+    at: datetime,
+    masks: Masks = MASKS,
 ) -> Grant:
     """Leave to send, as of ``at`` (with its offset; days are Asia/Shanghai's, both ends included).
 
@@ -285,7 +303,10 @@ def _decision(
         decision, reason = "sent", ("授权列出,原样发送", "named by the agreement, sent as it is")
     else:
         decision, mask = "masked", agreed.mask
-        reason = (f"授权要求脱敏: {masks[mask].title}", f"the agreement asks for a mask: {masks[mask].title_en}")
+        reason = (
+            f"授权要求脱敏: {masks[mask].title}",
+            f"the agreement asks for a mask: {masks[mask].title_en}",
+        )
     if not whole and agreed is not None and agreed.legal_basis:
         reason = (f"{reason[0]}; 依据: {agreed.legal_basis}", f"{reason[1]}; basis: {agreed.legal_basis}")
     return FieldDecision(

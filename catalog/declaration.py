@@ -42,6 +42,13 @@ class _Dumper(yaml.SafeDumper):
     """SafeDumper that quotes what either reader, YAML 1.1 or 1.2, would not take for text."""
 
 
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    # line breaks that YAML would fold into a blank
+    style = '"' if any(c in value for c in "\r\x85\u2028\u2029\ufeff") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
 _Loader.yaml_implicit_resolvers = {}
 _Dumper.yaml_implicit_resolvers = copy.deepcopy(yaml.SafeDumper.yaml_implicit_resolvers)
 for _pattern, _tag, _first in _PLAIN:
@@ -240,5 +247,6 @@ def dump(made: Any) -> str:
 
 def digest(*made: Any) -> str:
     """One hex name for these declarations' content: the same content, the same name."""
+    # by the declared fields alone: what an object has cached beside them is not its content
     encoder = msgspec.json.Encoder(order="deterministic")
-    return hashlib.new("sha256", b"\0".join(encoder.encode(m) for m in made)).hexdigest()
+    return hashlib.sha256(b"\0".join(encoder.encode(_sparse(m)) for m in made)).hexdigest()

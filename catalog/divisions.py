@@ -62,6 +62,10 @@ class Divisions:
         return current.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string())
 
     @cached_property
+    def _current(self) -> frozenset[str]:
+        return frozenset(self._today.to_pylist())
+
+    @cached_property
     def _titles(self) -> dict[str, str]:
         ordered = self.table.sort("code", pl.col("valid_to").fill_null(9999))
         return dict(ordered.select("code", "title").iter_rows())
@@ -93,7 +97,7 @@ class Divisions:
 
     def successor(self, code: str) -> str | None:
         """The one code in force today for this one: itself, its only heir, or None where that is open."""
-        if code in set(self._today.to_pylist()):
+        if code in self._current:
             return code
         return self._heirs.get(code)
 

@@ -33,9 +33,7 @@ def tombstones(batch: pa.RecordBatch) -> pa.BooleanArray:
     return pc.fill_null(pc.equal(batch.column(OP), DELETE), False)
 
 
-def split(
-    batch: pa.RecordBatch, bad: pa.BooleanArray
-) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+def split(batch: pa.RecordBatch, bad: pa.BooleanArray) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """(rows where bad is not true, rows where it is): every row once, a null counts as not bad."""
     mask = pc.fill_null(bad, False)
     return batch.filter(pc.invert(mask)), batch.filter(mask)
@@ -46,9 +44,7 @@ def number(batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
     rows = pa.array(np.arange(first, first + batch.num_rows, dtype=np.int64))
     names = [n for n in batch.schema.names if n != ROW]
     fields = [SCHEMA.field(ROW), *(batch.schema.field(n) for n in names)]
-    return pa.RecordBatch.from_arrays(
-        [rows, *(batch.column(n) for n in names)], schema=pa.schema(fields)
-    )
+    return pa.RecordBatch.from_arrays([rows, *(batch.column(n) for n in names)], schema=pa.schema(fields))
 
 
 def payload_names(batch: pa.RecordBatch) -> list[str]:

@@ -79,9 +79,7 @@ class Unreadable(LeishuError):
     ``unit`` names it (a file's name, say).
     """
 
-    def __init__(
-        self, zh: str, en: str, *, unit: str = "", resume: str | None = None
-    ) -> None:
+    def __init__(self, zh: str, en: str, *, unit: str = "", resume: str | None = None) -> None:
         super().__init__(zh, en)
         self.unit = unit
         self.resume = resume

@@ -96,13 +96,17 @@ def _id_no(at: date) -> Check:
 
     def check(characters: Bytes) -> Flags:
         total = _sum(_ID.take(characters), (*_ID_WEIGHTS, 1))
-        good: Flags = (total < _FAR) & (total % 11 == 1) & _digits(characters[:, :17]) & (characters[:, 0] != ord("0"))
+        good: Flags = (
+            (total < _FAR) & (total % 11 == 1) & _digits(characters[:, :17]) & (characters[:, 0] != ord("0"))
+        )
         numbers = characters[:, 6:14].astype(np.int32) - ord("0")
         year = numbers[:, 0] * 1000 + numbers[:, 1] * 100 + numbers[:, 2] * 10 + numbers[:, 3]
         month, day = numbers[:, 4] * 10 + numbers[:, 5], numbers[:, 6] * 10 + numbers[:, 7]
         leap = ((year % 4 == 0) & (year % 100 != 0)) | (year % 400 == 0)
         longest = days[np.where((month >= 1) & (month <= 12), month, 0)] + ((month == 2) & leap)
-        real: Flags = (year > 0) & (day >= 1) & (day <= longest) & (year * 10_000 + month * 100 + day <= today)
+        real: Flags = (
+            (year > 0) & (day >= 1) & (day <= longest) & (year * 10_000 + month * 100 + day <= today)
+        )
         real &= good
         return real
 

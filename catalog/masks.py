@@ -54,8 +54,12 @@ class Mask:
         for name, value in options.items():
             known = self.options.get(name)
             if known is None:
-                found.append((f"脱敏方式 {self.name} 没有选项 {name}", f"mask {self.name} has no option {name}"))
-            elif isinstance(value, bool) or not isinstance(value, int) or not known.low <= value <= known.high:
+                found.append(
+                    (f"脱敏方式 {self.name} 没有选项 {name}", f"mask {self.name} has no option {name}")
+                )
+            elif (
+                isinstance(value, bool) or not isinstance(value, int) or not known.low <= value <= known.high
+            ):
                 found.append((f"脱敏选项 {name} 须为 {known.low} 到 {known.high} 的整数",
                               f"mask option {name} is a whole number from {known.low} to {known.high}"))  # fmt: skip
         return found

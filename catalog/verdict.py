@@ -34,9 +34,7 @@ class Verdict:
     violations: pa.RecordBatch
 
 
-def violations(
-    rows: pa.Array, rule: str, field: str | None, severity: str = ERROR
-) -> pa.RecordBatch:
+def violations(rows: pa.Array, rule: str, field: str | None, severity: str = ERROR) -> pa.RecordBatch:
     """One violation of one rule for each of ``rows`` (int64)."""
     n = len(rows)
     columns = [
@@ -64,6 +62,4 @@ def decide(batch: pa.RecordBatch, found: pa.RecordBatch) -> Verdict:
     rows = batch.column(envelope.ROW)
     bad = pc.is_in(rows, value_set=pc.unique(errors))
     passed, failed = envelope.split(batch, bad)
-    return Verdict(
-        passed=passed, rejected=failed.column(envelope.ROW), violations=found
-    )
+    return Verdict(passed=passed, rejected=failed.column(envelope.ROW), violations=found)

@@ -95,7 +95,9 @@ def test_one_wrong_thing(text: str, line: int, words: str) -> None:
 
 
 def test_aliases_do_not_explode() -> None:
-    bomb = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}, *{a}]\n" for a, b in zip("abcdefghijklmn", "bcdefghijklmno", strict=True))
+    bomb = "a: &a [x, x]\n" + "".join(
+        f"{b}: &{b} [*{a}, *{a}, *{a}]\n" for a, b in zip("abcdefghijklmn", "bcdefghijklmno", strict=True)
+    )
     ((_, en),) = lines(bomb)
     assert "alias" in en
 
@@ -163,7 +165,9 @@ class _Free:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-@pytest.mark.parametrize("value", [None, "", "no", "1e3", "+.5", "0x1F", "007", "2025-01-01", "~", "a: b", "\u2028", [None, {}]])
+@pytest.mark.parametrize(
+    "value", [None, "", "no", "1e3", "+.5", "0x1F", "007", "2025-01-01", "~", "a: b", "\u2028", [None, {}]]
+)
 def test_dump_keeps_what_is_nested_in_free_options(value: Any) -> None:
     made = _Free(on=date(2025, 1, 1), options={"x": value})
     again, problems = declaration.parse(declaration.dump(made), _Free, file="f")
