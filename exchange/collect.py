@@ -1,4 +1,4 @@
-"""Collect (归集): extract to intake; then decode, map, conform, judge, merge and close."""
+"""Collect (归集): what is staged is decoded, mapped, conformed, judged, merged and closed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -18,9 +17,8 @@ from catalog import envelope, verdict
 from catalog.conform import conform
 from catalog.contract import DIVISION
 from catalog.divisions import in_subtree
-from catalog.errors import Blocked, Unreadable
+from catalog.errors import Blocked
 from catalog.shape import Reference, to_batch
-from connectors.seam import Slice
 from exchange import batches, cases, holdings, register
 from exchange.batch import Counts
 from exchange.batches import Batch
@@ -32,114 +30,13 @@ from exchange.quarantine import put as quarantine
 from exchange.quarantine import seal_rows
 from exchange.stores import Stores, kill_point
 from mappings.mapper import Mapper, bind
+from quality.judge import History, gate, judge
 from quality.judge import close as close_rules
-from quality.judge import judge, survey
 from quality.rules import Rules
 from quality.rules import compile as compile_rules
-from quality.survey import Survey
+from quality.survey import Survey, survey
 
-SLICES = 50  # slices of one fetch at the most; what waits behind is the next run's
 KEPT_BYTES = 96 * 2**20  # of conformed rows kept in memory between two passes
-
-
-def fetch(stores: Stores, route: str, *, at: datetime) -> list[int]:
-    """Stage what the route's platform has since the cursor; the batches to close, oldest first."""
-    way = stores.declarations.way(route)
-    with stores.leased(route) as token:
-        with stores.database.transaction() as connection:
-            waiting = batches.open_of(connection, route)
-            cursor = batches.cursor_of(connection, route)
-        if waiting:
-            return [b.id for b in waiting]
-        source = stores.link(way.platform.id).source(way.layout)
-        made: list[int] = []
-        for _ in range(SLICES):
-            extraction = None
-            try:
-                extraction = source.extract(
-                    Slice(
-                        cursor=cursor, limit=stores.settings.slice_rows, batch_rows=stores.settings.batch_rows
-                    )
-                )
-                stream = iter(extraction.batches)
-                head = next((b for b in stream if b.num_rows), None)
-                if head is None:
-                    break
-                staged = stores.staging.write(
-                    "intake",
-                    way.platform.id,
-                    _numbered(chain([head], stream)),
-                    schema=_intake_schema(head),
-                    at=at,
-                )
-            except Unreadable as error:
-                _set_aside(stores, way, token, cursor, error, at)
-                if error.resume is None or error.resume == cursor:
-                    raise
-                cursor = error.resume
-                source.acknowledge(cursor)
-                continue
-            kill_point("collect.staged")
-            after = extraction.cursor()
-            with stores.closing(route, token, batch=None, at=at) as (connection, _):
-                made.append(
-                    batches.begin(
-                        connection,
-                        way,
-                        state="staged",
-                        unit=extraction.unit,
-                        before=cursor,
-                        after=after,
-                        staged=staged.name,
-                        ordered=extraction.ordered,
-                        revision=way.revision,
-                        at=at,
-                    )
-                )
-            cursor = after
-            if not extraction.more():
-                break
-        return made
-
-
-def _intake_schema(head: pa.RecordBatch) -> pa.Schema:
-    return pa.schema(
-        [envelope.SCHEMA.field(envelope.ROW), *(f for f in head.schema if f.name != envelope.ROW)]
-    )
-
-
-def _numbered(stream: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    first = 0
-    for part in stream:
-        yield envelope.number(part, first)
-        first += part.num_rows
-
-
-def _set_aside(
-    stores: Stores, way: Way, token: int, cursor: str | None, error: Unreadable, at: datetime
-) -> None:
-    """Register nothing of it; the case says what is wrong, the cursor goes past it where it can."""
-    with stores.closing(way.route.id, token, batch=None, at=at) as (connection, entries):
-        if batches.is_set_aside(connection, way.route.id, error.unit, cursor):
-            return
-        batch = batches.begin(
-            connection,
-            way,
-            state="set_aside",
-            unit=error.unit,
-            before=cursor,
-            after=error.resume,
-            staged=None,
-            revision=way.revision,
-            at=at,
-            words=error,
-        )
-        cases.open_case(connection, "set_aside", way.route.id, batch, error.unit or way.route.id, {}, at=at)
-        if error.resume is not None:
-            batches.move_cursor(connection, way.route.id, error.resume)
-        entries.append(
-            Entry(kind="intake_set_aside", subject=way.route.id, facts={"batch": batch, "unit": error.unit})
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,7 +115,7 @@ def close(stores: Stores, batch_id: int, *, at: datetime) -> Counts:
         at=at,
         mapper=mapper,
         fields=fields,
-        rules=compile_rules(way.suite, way.contract.references),
+        rules=compile_rules(way.suite, way.contract.references, columns=mapper.covers),
     )
     with stores.leased(batch.route) as token:
         try:
@@ -245,15 +142,8 @@ def _block(work: _Work, token: int, error: Blocked) -> None:
 
 def _close(work: _Work, token: int) -> Counts:
     stores, way, batch = work.stores, work.way, work.batch
-    kept, last, facts = _first_pass(work)
-    close_findings = close_rules(work.rules, facts, [])
-    blocking = [f for f in close_findings if f.severity == verdict.BLOCK]
-    if blocking:
-        names = ", ".join(sorted({f.rule for f in blocking}))
-        raise Blocked(
-            f"批次 {batch.number} 触发阻断规则: {names}; 核对数源后重跑",
-            f"batch {batch.number} broke blocking rules: {names}; check the source and run again",
-        )
+    kept, last, facts, read = _first_pass(work)
+    gate(close_rules(work.rules, facts, History(read=read)))
     tally = _Tally(
         outcomes=dict.fromkeys((REGISTERED, UNCHANGED, ECHOED, SUPERSEDED, CONFLICTED), 0),
         by_rule={},
@@ -310,13 +200,14 @@ def _close(work: _Work, token: int) -> Counts:
 _Chunk = tuple[pa.RecordBatch, pa.RecordBatch, pa.RecordBatch]
 
 
-def _first_pass(work: _Work) -> tuple[list[_Chunk] | None, pl.DataFrame | None, Survey]:
-    """(chunks where they fit in memory, each key's last row where the feed is ordered, the survey)."""
+def _first_pass(work: _Work) -> tuple[list[_Chunk] | None, pl.DataFrame | None, Survey, int]:
+    """(chunks where they fit in memory, each key's last row where the feed is ordered, survey, rows read)."""
     kept: list[_Chunk] | None = []
-    size, keys = 0, []
+    size, read, keys = 0, 0, []
     ordered = work.batch.ordered
     facts = Survey.empty()
     for chunk in work.conformed():
+        read += chunk[0].num_rows
         if kept is not None:
             size += chunk[0].nbytes + chunk[1].nbytes
             kept = [*kept, chunk] if size <= KEPT_BYTES else None
@@ -334,7 +225,7 @@ def _first_pass(work: _Work) -> tuple[list[_Chunk] | None, pl.DataFrame | None, 
         last = every.group_by(envelope.KEY).agg(pl.col(envelope.ROW).max())
         for _, sound, _ in kept if kept is not None else work.conformed():
             facts += survey(_latest(sound, last)[0], work.rules)
-    return kept, last, facts
+    return kept, last, facts, read
 
 
 def _latest(sound: pa.RecordBatch, last: pl.DataFrame | None) -> tuple[pa.RecordBatch, int]:

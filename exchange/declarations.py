@@ -55,7 +55,7 @@ class Way:
             self.agreement,
             self.entry,
         )
-        return digest(*parts, self.suite.digest if self.suite else None)
+        return digest(*parts, self.suite)
 
     def grant(self, *, at: datetime) -> Grant:
         """Leave to send at ``at``, or NotAuthorised. An agreement's life follows from its days here."""
@@ -206,7 +206,7 @@ def read(home: Path, registry: Registry | None = None) -> Declarations:
     disabled: dict[str, tuple[Problem, ...]] = {
         id: tuple(found) for (kind, id), found in r.broken.items() if kind == "route"
     }
-    named = {
+    named: dict[str, MappingType[str, Any]] = {
         "contract": contracts,
         "layout": layouts,
         "platform": platforms,
@@ -309,8 +309,8 @@ def _check_agreements(
             entries.pop(entry.id)
     for agreement in list(agreements.values()):
         found = []
-        entry = entries.get(agreement.entry)
-        if entry is None:
+        found_entry = entries.get(agreement.entry)
+        if found_entry is None:
             found.append(
                 r.at(
                     "agreement",
@@ -323,7 +323,9 @@ def _check_agreements(
         else:
             found += [
                 r.at("agreement", agreement.id, ["fields"], zh, en)
-                for zh, en in authorise.check_agreement(agreement, entry, contracts[entry.contract])
+                for zh, en in authorise.check_agreement(
+                    agreement, found_entry, contracts[found_entry.contract]
+                )
             ]
         if agreement.recipient not in platforms:
             found.append(

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import polars as pl
 import pyarrow as pa
-from sqlalchemy import Connection, func, literal_column, select, text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Connection, Text, func, literal, select, text
+from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
 from catalog.contract import Contract
 from exchange.database import copy_in, copy_out
@@ -39,7 +39,10 @@ MOVEMENT = pa.schema(
         pa.field("prior_state", pa.string()),
     ]
 )
-_UIDS = literal_column("CAST(:uids AS uuid[])")
+
+
+def _any(uids: Sequence[str]) -> ColumnElement[bool]:
+    return func.any(literal(list(uids), ARRAY(UUID(as_uuid=False))))
 
 
 def held(connection: Connection, platform: str, contract: Contract, uids: Sequence[str]) -> pl.DataFrame:
@@ -47,9 +50,9 @@ def held(connection: Connection, platform: str, contract: Contract, uids: Sequen
     if not uids:
         return pl.DataFrame(pl.from_arrow(FRAME.empty_table()))
     query = select(*(holdings.c[n] for n in FRAME.names)).where(
-        holdings.c.platform == platform, holdings.c.contract == contract.id, holdings.c.uid == func.any(_UIDS)
+        holdings.c.platform == platform, holdings.c.contract == contract.id, holdings.c.uid == _any(uids)
     )
-    parts = list(copy_out(connection, query, FRAME, parameters={"uids": list(uids)}))
+    parts = list(copy_out(connection, query, FRAME))
     return pl.DataFrame(pl.from_arrow(pa.Table.from_batches(parts, schema=FRAME)))
 
 
@@ -72,11 +75,11 @@ def put(connection: Connection, platform: str, contract: Contract, batch: int, r
         )
     )
     connection.execute(text("DELETE FROM held_rows"))
-    copy_in(connection, "held_rows", [rows])
-    connection.execute(_put, {"platform": platform, "contract": contract.id, "batch": batch})
+    copy_in(connection, "held_rows", [rows], columns=FRAME.names)
+    connection.execute(_PUT, {"platform": platform, "contract": contract.id, "batch": batch})
 
 
-_put = text("""
+_PUT = text("""
 INSERT INTO leishu.holdings AS h (platform, contract, uid, version, own_version, fields, digest, state, batch)
 SELECT :platform, :contract, uid, version, own_version, fields, digest, state, :batch FROM held_rows
 ON CONFLICT (platform, contract, uid) DO UPDATE SET version = excluded.version,
@@ -92,10 +95,10 @@ def keys_of(connection: Connection, platform: str, contract: Contract, uids: Seq
         return pl.DataFrame(pl.from_arrow(schema.empty_table()))
     query = (
         select(xref.c.uid, func.max(xref.c.foreign_key).label("foreign_key"))
-        .where(xref.c.platform == platform, xref.c.contract == contract.id, xref.c.uid == func.any(_UIDS))
+        .where(xref.c.platform == platform, xref.c.contract == contract.id, xref.c.uid == _any(uids))
         .group_by(xref.c.uid)
     )
-    parts = list(copy_out(connection, query, schema, parameters={"uids": list(uids)}))
+    parts = list(copy_out(connection, query, schema))
     return pl.DataFrame(pl.from_arrow(pa.Table.from_batches(parts, schema=schema)))
 
 
@@ -107,9 +110,9 @@ def uids_of(connection: Connection, platform: str, contract: Contract, keys: Seq
     query = select(xref.c.foreign_key, xref.c.uid).where(
         xref.c.platform == platform,
         xref.c.contract == contract.id,
-        xref.c.foreign_key == func.any(literal_column("CAST(:keys AS text[])")),
+        xref.c.foreign_key == func.any(literal(list(keys), ARRAY(Text))),
     )
-    parts = list(copy_out(connection, query, schema, parameters={"keys": list(keys)}))
+    parts = list(copy_out(connection, query, schema))
     return pl.DataFrame(pl.from_arrow(pa.Table.from_batches(parts, schema=schema)))
 
 
@@ -121,23 +124,14 @@ def name_keys(connection: Connection, platform: str, contract: Contract, pairs: 
         text("CREATE TEMP TABLE IF NOT EXISTS named (foreign_key text, uid uuid) ON COMMIT DROP")
     )
     connection.execute(text("DELETE FROM named"))
-    copy_in(connection, "named", [pairs.select(["foreign_key", "uid"])])
-    rows = (
-        select(
-            literal_column(":platform"),
-            literal_column(":contract"),
-            literal_column("foreign_key"),
-            literal_column("uid"),
-        )
-        .select_from(text("named"))
-        .distinct()
-    )
-    connection.execute(
-        insert(xref)
-        .from_select(["platform", "contract", "foreign_key", "uid"], rows)
-        .on_conflict_do_nothing(),
-        {"platform": platform, "contract": contract.id},
-    )
+    copy_in(connection, "named", [pairs], columns=["foreign_key", "uid"])
+    connection.execute(_NAME, {"platform": platform, "contract": contract.id})
+
+
+_NAME = text("""
+INSERT INTO leishu.xref (platform, contract, foreign_key, uid)
+SELECT DISTINCT ON (foreign_key) :platform, :contract, foreign_key, uid FROM named ON CONFLICT DO NOTHING
+""")
 
 
 def move(connection: Connection, rows: pa.RecordBatch) -> None:

@@ -30,7 +30,18 @@ from catalog.errors import (
 from connectors.credentials import Credentials, LocalCredentials
 from connectors.registry import default_registry
 from connectors.seam import Step
-from exchange import batches, collect, declarations, ledger, quarantine, rebuild, register, share, views
+from exchange import (
+    batches,
+    collect,
+    declarations,
+    intake,
+    ledger,
+    quarantine,
+    rebuild,
+    register,
+    share,
+    views,
+)
 from exchange.batch import Counts
 from exchange.database import Database
 from exchange.embedded import start as start_embedded
@@ -163,7 +174,7 @@ class Hub:
 
     def fetch(self, routes: Sequence[str]) -> list[int]:
         """Collect, first half: stage what the platforms have. The batches to close."""
-        done = self._each(routes, lambda r: collect.fetch(self._stores, r, at=self._clock()), first=True)
+        done = self._each(routes, lambda r: intake.fetch(self._stores, r, at=self._clock()), first=True)
         return self._all(done, [b for made in done[0].values() for b in made])
 
     def close(self, routes: Sequence[str]) -> dict[str, dict[str, int]]:
@@ -302,6 +313,8 @@ class Hub:
                 entry = next(
                     (e for e in self._stores.declarations.entries.values() if e.contract == contract.id), None
                 )
+                if entry is None:
+                    continue
                 agreement = ways[0].agreement if ways else None
                 shown = share.record_batch(row, contract)
                 out[f"{contract.id}/{uid}"] = authorise.explain(

@@ -127,7 +127,7 @@ def cancelled(connection: Connection, way: Way, batch: Batch, why: LeishuError, 
 def asked(connection: Connection, batch: Batch, *, at: datetime) -> Receipt:
     """The receipt to ask again for."""
     reference = connection.execute(select(outbox.c.reference).where(outbox.c.batch == batch.id)).scalar_one()
-    return Receipt(key=batch.name, reference=reference, others=PENDING, at=at)
+    return Receipt(key=batch.name, reference=reference, others="3", at=at)
 
 
 def _note(connection: Connection, way: Way, batch: Batch, receipt: Receipt, *, at: datetime) -> list[str]:

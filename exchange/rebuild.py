@@ -7,6 +7,7 @@ from the last closed batch of each route. What differs from the tables is found 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import (
     Column,
@@ -31,9 +32,9 @@ from exchange.tables import batches, commits, entries, movements
 _FIELDS = entries.c.facts["fields"].as_string()
 
 
-def _entered(contract: Contract) -> list[Select[tuple[object, ...]]]:
+def _entered(contract: Contract) -> list[Select[*tuple[Any, ...]]]:
     """A version that a platform entered: it holds it, as its own."""
-    out: list[Select[tuple[object, ...]]] = []
+    out: list[Select[*tuple[Any, ...]]] = []
     for table in register.tables(contract):
         out.append(
             select(
@@ -54,7 +55,7 @@ def _entered(contract: Contract) -> list[Select[tuple[object, ...]]]:
     return out
 
 
-def _moved() -> Select[tuple[object, ...]]:
+def _moved() -> Select[*tuple[Any, ...]]:
     """What a batch did to a copy: at the entry in which the platform answered, or the batch closed."""
     m, b = movements, batches
     own = case((m.c.state == "unchanged", m.c.version))
@@ -90,13 +91,15 @@ def _moved() -> Select[tuple[object, ...]]:
     )
 
 
-def _yielded(contracts: Sequence[Contract]) -> Select[tuple[object, ...]]:
+def _yielded(contracts: Sequence[Contract]) -> Select[*tuple[Any, ...]]:
     events = union_all(*(s for c in contracts for s in _entered(c)), _moved()).subquery()
     e = events.c
-    of = {"partition_by": [e.platform, e.contract, e.uid], "order_by": [e.position.desc(), e.version.desc()]}
-    ranked = select(events, func.row_number().over(**of).label("latest")).subquery()
+    latest = func.row_number().over(
+        partition_by=[e.platform, e.contract, e.uid], order_by=[e.position.desc(), e.version.desc()]
+    )
+    ranked = select(*events.c, latest.label("latest")).subquery()
     own = (
-        select(e.platform, e.contract, e.uid, e.own_version, func.row_number().over(**of).label("latest"))
+        select(e.platform, e.contract, e.uid, e.own_version, latest.label("latest"))
         .where(e.own_version.is_not(None))
         .subquery()
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cache
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -16,6 +17,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     Date,
     DateTime,
@@ -24,6 +26,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Numeric,
+    Select,
     Table,
     Text,
     delete,
@@ -31,15 +34,15 @@ from sqlalchemy import (
     insert,
     inspect,
     literal,
-    literal_column,
     select,
     text,
     tuple_,
     update,
 )
-from sqlalchemy.dialects.postgresql import UUID
+from sqlalchemy.dialects.postgresql import ARRAY, UUID
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.schema import CreateSchema
+from sqlalchemy.types import TypeEngine
 
 from catalog.contract import Contract
 from catalog.shape import Field
@@ -61,21 +64,34 @@ OWN = pa.schema(
 TOKEN, SEALED = "_token", "_sealed"
 
 
-def _column(field: Field) -> list[Column[object]]:
+_Columns = tuple[tuple[str, str], ...]
+
+
+def _columns(field: Field) -> list[tuple[str, str]]:
+    """(name, type) of a field's columns in PostgreSQL."""
     if field.sensitivity == "L3":
-        return [Column(field.name, LargeBinary), Column(field.name + TOKEN, LargeBinary)]
-    kinds: dict[str, object] = {
+        return [(field.name, "bytea"), (field.name + TOKEN, "bytea")]
+    return [
+        (field.name, f"numeric({field.precision},{field.scale})" if field.type == "decimal" else field.type)
+    ]
+
+
+def _type(name: str) -> TypeEngine[Any]:
+    if name.startswith("numeric"):
+        precision, scale = name[8:-1].split(",")
+        return Numeric(int(precision), int(scale))
+    kinds: dict[str, TypeEngine[Any]] = {
+        "bytea": LargeBinary(),
         "integer": BigInteger(),
         "boolean": Boolean(),
         "date": Date(),
         "datetime": DateTime(timezone=True),
-        "decimal": Numeric(field.precision, field.scale),
     }
-    return [Column(field.name, kinds.get(field.type, Text()))]  # type: ignore[arg-type]
+    return kinds.get(name, Text())
 
 
-def _table(contract: Contract, name: str, keys: Sequence[str]) -> Table:
-    own = [
+def _table(name: str, keys: Sequence[str], columns: _Columns) -> Table:
+    own: list[Column[Any]] = [
         Column("uid", UUID(as_uuid=False), primary_key="uid" in keys),
         Column("version", Integer, primary_key="version" in keys, autoincrement=False, nullable=False),
         Column("op", Text, nullable=False),  # i, u or d: what made this version
@@ -84,19 +100,19 @@ def _table(contract: Contract, name: str, keys: Sequence[str]) -> Table:
         Column("ordinal", Integer, nullable=False),
         Column("digest", LargeBinary, nullable=False),
     ]
-    return Table(name, MetaData(schema=SCHEMA), *own, *(c for f in contract.fields for c in _column(f)))
+    return Table(name, MetaData(schema=SCHEMA), *own, *(Column(n, _type(t)) for n, t in columns))
 
 
 @cache
-def _tables(contract: Contract) -> tuple[Table, Table]:
-    current = _table(contract, contract.id, ["uid"])
-    Index(f"{contract.id}_change", current.c.batch, current.c.ordinal)
-    return current, _table(contract, f"{contract.id}_history", ["uid", "version"])
+def _tables(name: str, columns: _Columns) -> tuple[Table, Table]:
+    current = _table(name, ["uid"], columns)
+    Index(f"{name}_change", current.c.batch, current.c.ordinal)
+    return current, _table(f"{name}_history", ["uid", "version"], columns)
 
 
 def tables(contract: Contract) -> tuple[Table, Table]:
     """(current records, former versions) of the contract."""
-    return _tables(contract)
+    return _tables(contract.id, tuple(c for f in contract.fields for c in _columns(f)))
 
 
 def ensure(connection: Connection, contract: Contract) -> None:
@@ -130,8 +146,8 @@ def frame_schema(contract: Contract, names: Sequence[str] | None = None) -> pa.S
     return pa.schema(fields)
 
 
-def _selected(table: Table, contract: Contract, names: Sequence[str] | None) -> list[Column[object]]:
-    columns = [table.c[n] for n in OWN.names]
+def _selected(table: Table, contract: Contract, names: Sequence[str] | None) -> list[Any]:
+    columns: list[Any] = [table.c[n] for n in OWN.names]
     for field in contract.fields:
         if names is not None and field.name not in names:
             continue
@@ -145,13 +161,12 @@ def _selected(table: Table, contract: Contract, names: Sequence[str] | None) -> 
     return columns
 
 
-def _wanted(uids: Sequence[str]) -> object:
-    return func.unnest(literal_column("CAST(:uids AS uuid[])")).table_valued("uid").render_derived("wanted")
+def _any(values: Sequence[str]) -> ColumnElement[bool]:
+    return func.any(literal(list(values), ARRAY(UUID(as_uuid=False))))
 
 
-def _frame(connection: Connection, query: object, schema: pa.Schema, **parameters: object) -> pl.DataFrame:
-    parts = list(copy_out(connection, query, schema, parameters=parameters))
-    table = pa.Table.from_batches(parts, schema=schema)
+def _frame(connection: Connection, query: Select[*tuple[Any, ...]], schema: pa.Schema) -> pl.DataFrame:
+    table = pa.Table.from_batches(list(copy_out(connection, query, schema)), schema=schema)
     return pl.DataFrame(pl.from_arrow(table))
 
 
@@ -168,18 +183,12 @@ def current(
     if not uids:
         return pl.DataFrame(pl.from_arrow(schema.empty_table()))
     table = tables(contract)[0]
-    query = select(*_selected(table, contract, names)).where(
-        table.c.uid == func.any(literal_column("CAST(:uids AS uuid[])"))
-    )
+    query = select(*_selected(table, contract, names)).where(table.c.uid == _any(uids))
     if lock:
         connection.execute(
-            select(table.c.version)
-            .where(table.c.uid == func.any(literal_column("CAST(:uids AS uuid[])")))
-            .order_by(table.c.uid)
-            .with_for_update(),
-            {"uids": list(uids)},
+            select(table.c.version).where(table.c.uid == _any(uids)).order_by(table.c.uid).with_for_update()
         ).close()
-    return _frame(connection, query.order_by(table.c.uid), schema, uids=list(uids))
+    return _frame(connection, query.order_by(table.c.uid), schema)
 
 
 def versions(
@@ -196,14 +205,14 @@ def versions(
         return pl.DataFrame(pl.from_arrow(schema.empty_table()))
     table = tables(contract)[1]
     pairs = (
-        func.unnest(literal_column("CAST(:uids AS uuid[])"), literal_column("CAST(:numbers AS int[])"))
+        func.unnest(literal(list(uids), ARRAY(UUID(as_uuid=False))), literal(list(numbers), ARRAY(Integer)))
         .table_valued("uid", "version")
         .render_derived("wanted")
     )
     query = select(*_selected(table, contract, names)).join(
         pairs, (table.c.uid == pairs.c.uid) & (table.c.version == pairs.c.version)
     )
-    return _frame(connection, query, schema, uids=list(uids), numbers=list(numbers))
+    return _frame(connection, query, schema)
 
 
 def write(connection: Connection, contract: Contract, rows: pa.RecordBatch) -> list[str]:
@@ -224,7 +233,8 @@ def write(connection: Connection, contract: Contract, rows: pa.RecordBatch) -> l
     )
     staged = Table(stage, MetaData(), *(Column(c.name, c.type) for c in now.columns))
     connection.execute(delete(staged))
-    copy_in(connection, preparer.quote(stage), [_stored(contract, rows)])
+    stored = _stored(contract, rows)
+    copy_in(connection, stage, [stored], columns=stored.schema.names)
     replaced = (
         select(*(now.c[n] for n in columns))
         .join(staged, staged.c.uid == now.c.uid)
@@ -290,7 +300,7 @@ def existing(connection: Connection, contract: Contract, field: str, values: Seq
     query = (
         select(column)
         .distinct()
-        .where(table.c.op != "d", column == func.any(literal_column("CAST(:wanted AS text[])")))
+        .where(table.c.op != "d", column == func.any(literal(list(values), ARRAY(Text))))
     )
-    rows = connection.execute(query, {"wanted": list(values)}).scalars().all()
+    rows = connection.execute(query).scalars().all()
     return pa.array(rows, pa.string())

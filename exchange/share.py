@@ -215,7 +215,7 @@ def _payload(
     moves = moves.filter(pl.col(envelope.ROW).is_in(passed.implode()))
     parts = [fit.passed] if fit.passed.num_rows else []
     if gone.height:
-        first = int(max(new[envelope.ROW].max() or 0, projection.num_rows)) + 1  # type: ignore[call-overload]
+        first = int(max(new[envelope.ROW].max() or 0, projection.num_rows)) + 1
         tombs = gone.with_columns(
             pl.int_range(first, first + gone.height, dtype=pl.Int64).alias(envelope.ROW)
         )

@@ -130,7 +130,7 @@ class QuarantineRow:
 def status(stores: Stores, connection: Connection) -> list[RouteStatus]:
     """Every declared route; a disabled one tells its problems."""
     ran = {r.route: r for r in connection.execute(select(runs))}
-    waiting = dict(
+    waiting: dict[str, int] = dict(
         connection.execute(
             select(batches.c.route, func.count())
             .where(batches.c.state.in_(["staged", "blocked", "sending"]))
@@ -139,7 +139,7 @@ def status(stores: Stores, connection: Connection) -> list[RouteStatus]:
         .tuples()
         .all()
     )
-    pending = dict(
+    pending: dict[str, Any] = dict(
         connection.execute(
             select(batches.c.route, func.sum(batches.c.counts["pending"].as_integer()))
             .where(batches.c.state == "delivered")
