@@ -10,7 +10,7 @@ import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 import psycopg
@@ -34,10 +34,10 @@ def _driver(connection: Connection) -> psycopg.Connection[Any]:
 
 def _target(connection: Connection, table: Table | str) -> sql.SQL:
     if isinstance(table, Table):
-        return sql.SQL(connection.dialect.identifier_preparer.format_table(table))  # type: ignore[arg-type]
+        return sql.SQL(connection.dialect.identifier_preparer.format_table(table))
     if not _QUALIFIED.fullmatch(table):
         raise ValueError("copy_in takes a Table or a (qualified) SQL name")
-    return sql.SQL(table)  # type: ignore[arg-type]
+    return sql.SQL(table)
 
 
 def copy_in(
@@ -94,12 +94,11 @@ def copy_out(
     clause = text(query) if isinstance(query, str) else query
     compiled = clause.compile(dialect=connection.dialect, compile_kwargs={"render_postcompile": True})
     bound = compiled.construct_params(dict(parameters or {}))
-    processors = compiled._bind_processors
-    values = {n: processors[n](v) if n in processors else v for n, v in bound.items()}
-    named = {n: values[n] for n in compiled.positiontup} if compiled.positiontup else values
-    command = sql.SQL("COPY (") + sql.SQL(compiled.string) + sql.SQL(") TO STDOUT (FORMAT csv)")  # type: ignore[arg-type]
+    convert = cast("dict[str, Callable[[Any], Any]]", compiled._bind_processors)
+    values = {n: convert[n](v) if n in convert else v for n, v in bound.items()}
+    command = sql.SQL("COPY (") + sql.SQL(compiled.string) + sql.SQL(") TO STDOUT (FORMAT csv)")
     read = _reading(schema)
-    with _driver(connection).cursor() as cursor, cursor.copy(command, named or None) as copy:
+    with _driver(connection).cursor() as cursor, cursor.copy(command, values or None) as copy:
         lines = iter(copy)  # the server sends one row a message
         while block := list(islice(lines, batch_rows)):
             yield read(b"".join(block), len(block))
@@ -125,9 +124,9 @@ def _is_bytes(kind: pa.DataType) -> bool:
 
 def _hex(column: pa.Array) -> pa.Array:
     digits = pl.Series(column.cast(pa.large_binary())).bin.encode("hex")
-    return pc.binary_join_element_wise(
-        pa.scalar("\\x", pa.large_string()), digits.to_arrow(compat_level=pl.CompatLevel.oldest()), ""
-    )
+    large = pa.large_string()
+    text = digits.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(large)
+    return pc.binary_join_element_wise(pa.scalar("\\x", large), text, pa.scalar("", large))
 
 
 def _holds_nul(batch: pa.RecordBatch) -> Refused:

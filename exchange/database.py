@@ -94,8 +94,11 @@ class Database:
                 yield connection
         except (DBAPIError, psycopg.Error, PoolTimeout) as error:
             failed = self._error(error)
-        if failed is not None:  # raised here, so that the server's words do not hang on as its context
-            raise failed
+        if failed is not None:
+            try:
+                raise failed from None
+            finally:
+                failed.__context__ = None  # the server's words may hold values: they do not hang on
 
     def ping(self) -> None:
         """Raises Unavailable or Refused unless the database answers."""
