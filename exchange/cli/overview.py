@@ -1,0 +1,106 @@
+"""Overview: how routes stand, what batches came to, and the statement (对账单)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from catalog.errors import say
+from exchange.cli import opening, outputs, words
+from exchange.cli.display import moment
+from exchange.cli.task import Answer, Code, Sheet
+from exchange.cli.words import title
+
+if TYPE_CHECKING:
+    from exchange.views import RouteStatus
+
+
+def routes_sheet(routes: list[RouteStatus]) -> Sheet:
+    """How these routes stand; the words of a failure under the route."""
+    return Sheet(
+        columns=(
+            say("交换任务", "route"), say("上次结果", "last outcome"), say("时间", "time"), say("在途", "waiting"),
+            say("待回执", "pending"), say("说明", "why"),
+        ),
+        rows=[
+            (s.route, title(words.OUTCOMES, s.outcome), moment(s.ended_at or s.started_at), str(s.waiting),
+             str(s.pending), say(s.words["zh"], s.words["en"]) if s.words else "")
+            for s in routes
+        ],
+        numbers=frozenset({3, 4}),
+        below=0,
+    )  # fmt: skip
+
+
+def status() -> Answer:
+    """Every declared route, and what waits for a person."""
+    with opening.opened() as hub:
+        routes = hub.status()
+        cases = [outputs.OpenCases(**c) for c in hub.cases()]
+    sheets = [routes_sheet(routes)] if routes else []
+    if cases:
+        sheets.append(Sheet(
+            title=say("待办", "Open cases"),
+            columns=(say("类别", "kind"), say("交换任务", "route"), say("件数", "cases")),
+            rows=[(title(words.CASES, c.kind), c.route, str(c.n)) for c in cases],
+            numbers=frozenset({2}),
+        ))  # fmt: skip
+    said = [] if routes else [say("没有声明交换任务", "no routes are declared")]
+    return Answer(output=outputs.Status(routes=routes, cases=cases), sheets=sheets, words=said)
+
+
+def batches(*, route: str | None, limit: int) -> Answer:
+    """The latest batches, newest first, with the terms of their equations."""
+    with opening.opened() as hub:
+        found = hub.batches(route=route, limit=limit)
+    rows = []
+    for b in found:
+        why = say(b.words["zh"], b.words["en"]) if b.words else ""
+        below = "; ".join(t for t in (words.equation(b.counts, b.direction), b.unit, why) if t)
+        rows.append(
+            (b.number, b.route, title(words.STATES, b.state), moment(b.closed_at or b.started_at), below)
+        )
+    columns = (
+        say("批次号", "batch"),
+        say("交换任务", "route"),
+        say("状态", "state"),
+        say("时间", "time"),
+        say("数量", "rows"),
+    )
+    return Answer(
+        output=outputs.Batches(batches=found),
+        sheets=[Sheet(columns=columns, rows=rows, below=1)] if rows else [],
+        words=[] if rows else [say("还没有批次", "no batches yet")],
+    )
+
+
+def statement() -> Answer:
+    """对账单: every platform x contract x direction, and whether its equations close."""
+    with opening.opened() as hub:
+        found = hub.statement()
+    closes, settled = all(r.closes for r in found), all(r.settled for r in found)
+    sheet = Sheet(
+        columns=(
+            say("平台", "platform"), say("数据标准", "contract"), say("方向", "direction"), say("批次", "batches"),
+            say("搁置", "set aside"), say("平账", "closes"), say("结清", "settled"), say("等式", "equation"),
+        ),
+        rows=[
+            (r.platform, r.contract, title(words.DIRECTIONS, r.direction), str(r.batches), str(r.set_aside),
+             words.yes(r.closes), words.yes(r.settled), words.equation(r.counts, r.direction))
+            for r in found
+        ],
+        numbers=frozenset({3, 4}),
+    )  # fmt: skip
+    if not found:
+        said = say("还没有批次", "no batches yet")
+    elif not closes:
+        said = say("有等式不平, 或有批次没有办结", "an equation does not close, or a batch is not done")
+    elif not settled:
+        said = say("等式都平; 有回执还没到", "every equation closes; answers are still due")
+    else:
+        said = say("等式都平, 回执齐全", "every equation closes and every delivery is settled")
+    return Answer(
+        output=outputs.Statement(rows=found, closes=closes, settled=settled),
+        sheets=[sheet] if found else [],
+        words=[said],
+        code=Code.DONE if closes else Code.FINDING,
+    )

@@ -1,0 +1,122 @@
+"""Words: what states, outcomes and terms are called in front of people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from catalog.errors import say
+
+Titles = Mapping[str, tuple[str, str]]
+
+TERMS: Titles = MappingProxyType({
+    "read": ("读取", "read"),
+    "registered": ("登记", "registered"),
+    "unchanged": ("无变化", "unchanged"),
+    "echoed": ("回声", "echoed"),
+    "superseded": ("被取代", "superseded"),
+    "conflicted": ("冲突", "conflicted"),
+    "quarantined": ("隔离", "quarantined"),
+    "selected": ("选出", "selected"),
+    "delivered": ("送达", "delivered"),
+    "held": ("暂缓", "held"),
+    "withheld": ("预校验扣留", "withheld"),
+    "refused": ("当场拒收", "refused"),
+    "accepted": ("接收", "accepted"),
+    "refused_later": ("事后拒收", "refused later"),
+    "pending": ("待回执", "pending"),
+})  # fmt: skip
+DIRECTIONS: Titles = MappingProxyType({
+    "collect": ("归集", "collect"), "up": ("上报", "up"), "down": ("下发", "down"), "across": ("提供", "across"),
+})  # fmt: skip
+STATES: Titles = MappingProxyType({
+    "staged": ("已暂存", "staged"),
+    "blocked": ("受阻", "blocked"),
+    "closed": ("已办结", "closed"),
+    "set_aside": ("已搁置", "set aside"),
+    "sending": ("发送中", "sending"),
+    "delivered": ("已送达", "delivered"),
+    "settled": ("已结清", "settled"),
+    "refused": ("被拒", "refused"),
+    "cancelled": ("已取消", "cancelled"),
+    "open": ("待办", "open"),
+})  # fmt: skip
+OUTCOMES: Titles = MappingProxyType({
+    "done": ("完成", "done"),
+    "unavailable": ("对方无应答", "unavailable"),
+    "refused": ("对方拒绝", "refused"),
+    "unreadable": ("无法读取", "unreadable"),
+    "not_authorised": ("未授权", "not authorised"),
+    "blocked": ("受阻", "blocked"),
+    "lease_lost": ("他处在运行", "runs elsewhere"),
+    "ledger": ("日志断链", "ledger broken"),
+    "declaration": ("声明有误", "declaration wrong"),
+    "disabled": ("已停用", "disabled"),
+})  # fmt: skip
+EVENTS: Titles = MappingProxyType({
+    "entered": ("登记", "entered"),
+    "waiting": ("待发", "waiting"),
+    "sent": ("已发出", "sent"),
+    "accepted": ("对方接收", "accepted"),
+    "refused": ("对方拒收", "refused"),
+    "unchanged": ("无变化", "unchanged"),
+    "superseded": ("被取代", "superseded"),
+    "conflicted": ("冲突", "conflicted"),
+    "cancelled": ("已取消", "cancelled"),
+})  # fmt: skip
+COPIES: Titles = MappingProxyType({
+    "held": ("持有", "held"),
+    "withdrawn": ("已撤回", "withdrawn"),
+    "stale": ("待更新", "stale"),
+    "maybe": ("未知", "unknown"),
+    "conflicted": ("冲突", "conflicted"),
+    "refused": ("拒收", "refused"),
+})  # fmt: skip
+OPERATIONS: Titles = MappingProxyType(
+    {"i": ("新增", "insert"), "u": ("修改", "update"), "d": ("删除", "delete")}
+)
+DECISIONS: Titles = MappingProxyType({
+    "sent": ("发送", "sent"), "masked": ("脱敏", "masked"), "withheld": ("不发", "withheld"),
+})  # fmt: skip
+LEVELS: Titles = MappingProxyType({
+    "national": ("国家", "national"), "provincial": ("省级", "provincial"), "municipal": ("市级", "municipal"),
+    "county": ("县级", "county"), "peer": ("同级部门", "peer"),
+})  # fmt: skip
+CASES: Titles = MappingProxyType({
+    "quarantine": ("问题数据", "quarantine"),
+    "conflict": ("冲突", "conflict"),
+    "set_aside": ("搁置的文件", "set aside"),
+    "blocked": ("受阻的批次", "blocked"),
+    "withheld": ("预校验扣留", "withheld"),
+    "refused": ("对方拒收", "refused"),
+})  # fmt: skip
+
+
+def title(names: Titles, key: str | None) -> str:
+    """What it is called; a name that has no title is its own."""
+    if not key:
+        return "-"
+    return say(*names[key]) if key in names else key
+
+
+def _sum(counts: Mapping[str, int], whole: str, parts: tuple[str, ...]) -> str:
+    terms = [f"{title(TERMS, p)} {counts[p]}" for p in parts if counts.get(p)]
+    return f"{title(TERMS, whole)} {counts.get(whole, 0)}" + (" = " + " + ".join(terms) if terms else "")
+
+
+def equation(counts: Mapping[str, int], direction: str) -> str:
+    """The terms as the equation that must close; empty where nothing is counted yet."""
+    if not counts:
+        return ""
+    if direction == "collect":
+        return _sum(
+            counts, "read", ("registered", "unchanged", "echoed", "superseded", "conflicted", "quarantined")
+        )
+    text = _sum(counts, "selected", ("delivered", "held", "withheld", "refused"))
+    if counts.get("delivered"):
+        text += "; " + _sum(counts, "delivered", ("accepted", "refused_later", "pending"))
+    return text
+
+
+def yes(value: bool) -> str:
+    return say("是", "yes") if value else say("否", "no")
