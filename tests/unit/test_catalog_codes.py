@@ -125,6 +125,17 @@ def test_without_a_year_a_code_must_be_in_force(divisions: Divisions) -> None:
     assert divisions.known(codes, pa.array([None] * 3, pa.int64())).to_pylist() == [True, False, False]
 
 
+def test_what_went_in_the_last_year_of_a_table_is_gone_behind_it(tmp_path: Path) -> None:
+    path = tmp_path / "d.csv"
+    rows = "330101,county,旧,,2024,330102\n330102,county,新,2024,,\n"
+    path.write_text("code,level,title,valid_from,valid_to,successor\n" + rows, encoding="utf-8")
+    table = Divisions.load(path)
+    codes = pa.array(["330101"] * 2 + ["330102"] * 3)
+    years = pa.array([2024, 2025, 2023, 2024, 2999], pa.int64())
+    assert table.known(codes, years).to_pylist() == [True, False, False, True, True]
+    assert table.successor("330101") == "330102"
+
+
 def test_all_of_today_is_there(divisions: Divisions) -> None:
     counties = divisions.table.filter(level="county")
     assert 2840 <= counties.filter(counties["valid_to"].is_null()).height <= 2860
