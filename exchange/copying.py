@@ -145,7 +145,9 @@ def _holds_nul(batch: pa.RecordBatch) -> Refused:
 def _reading(schema: pa.Schema) -> Callable[[bytes, int], pa.RecordBatch]:
     """A reader of CSV without a header: (bytes, rows) to a batch of ``schema``."""
     coded = [f.name for f in schema if _is_bytes(f.type)]
-    read = pa.schema([pa.field(str(i), pa.string() if f.name in coded else f.type) for i, f in enumerate(schema)])
+    read = pa.schema(
+        [pa.field(str(i), pa.string() if f.name in coded else f.type) for i, f in enumerate(schema)]
+    )
     convert = pacsv.ConvertOptions(
         column_types=read,
         null_values=[""],

@@ -28,7 +28,9 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 # Text that COPY gives out is read by these settings alone, whatever the server's own are.
 _SESSION = "SET TIME ZONE 'UTC'; SET DateStyle TO 'ISO, YMD'; SET bytea_output TO 'hex'"
 _TRY_AGAIN = ("08", "40", "53", "57", "58", "25P03", "55P03")  # SQLSTATE classes: not our fault, may pass
-_SAID_NO = re.compile(r"authentication|password|pg_hba|role .* (does not exist|is not permitted)|认证|口令|密码")
+_SAID_NO = re.compile(
+    r"authentication|password|pg_hba|role .* (does not exist|is not permitted)|认证|口令|密码"
+)
 _NO_DATABASE = re.compile(r"database .* does not exist|数据库 .* 不存在")
 
 

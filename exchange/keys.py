@@ -20,31 +20,36 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes, hmac
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from catalog.errors import LeishuError, NotAuthorised, Unreadable
+from catalog.errors import NotAuthorised, Unreadable
 
 NONCE, TAG = 12, 16
-# A record's name and its digests must stay the same for as long as records are compared by them.
+_ID = 8  # bytes of a key's id in front of a sealed value
+# Records are named, compared and matched by these, and the chain is verified with one key: they stay.
 FIXED = frozenset({"uid", "digest", "token", "ledger"})
+_FIRST = datetime(1970, 1, 1, tzinfo=UTC)  # a purpose's first key holds for all time before the second
 
 
 class FileKeyring:
-    """Keys in one file (0600) of a folder (0700), made on first use; safe for several processes."""
+    """Keys in one file (0600) of a folder (0700), made on first use; safe for several processes.
+
+    Keys by (purpose, owner, at). Those of FIXED do not rotate: a new uid key would give every record a
+    second name, a new digest key would make every holding look changed.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "keyring.json"
+        self._read: tuple[int, int] | None = None  # inode and time of the file that was read
         self._known: dict[str, bytes] = {}
         self._current: dict[tuple[str, str], list[tuple[datetime, str]]] = {}
 
     def current(self, purpose: str, owner: str, at: datetime) -> tuple[str, bytes]:
         """(key id, 32 bytes) to use for new work at ``at``; made if there is none yet."""
+        self._load()
         found = self._at(purpose, owner, at)
-        if found is None:
-            self._load()
-            found = self._at(purpose, owner, at)
         if found is None:
             with self._locked():
                 self._load()
-                found = self._at(purpose, owner, at) or self._add(purpose, owner, datetime(1970, 1, 1, tzinfo=UTC))
+                found = self._at(purpose, owner, at) or self._add(purpose, owner, _FIRST)
         return found, self._known[found]
 
     def by_id(self, key_id: str) -> bytes:
@@ -53,18 +58,22 @@ class FileKeyring:
             self._load()
         if key_id not in self._known:
             raise NotAuthorised(
-                f"密钥环里没有密钥 {key_id}: 从备份恢复 {self._path.name}",
+                f"密钥环里没有密钥 {key_id}：从备份恢复 {self._path.name}",
                 f"the keyring has no key {key_id}: restore {self._path.name} from its backup",
             )
         return self._known[key_id]
 
     def rotate(self, purpose: str, owner: str, at: datetime) -> str:
-        """A new key from ``at`` on; what older ones sealed stays readable."""
+        """A new key from ``at`` on, and its id; what older ones sealed stays readable."""
         if purpose in FIXED:
-            raise NotAuthorised(f"用途 {purpose} 的密钥不轮换: 已有记录靠它比对",
-                                f"keys for {purpose} do not rotate: records are compared by them")  # fmt: skip
+            raise NotAuthorised(
+                f"用途 {purpose} 的密钥不轮换：已有记录靠它命名或比对",
+                f"keys for {purpose} do not rotate: records are named or compared by them",
+            )
         with self._locked():
             self._load()
+            if self._at(purpose, owner, at) is None:
+                self._add(purpose, owner, _FIRST)
             return self._add(purpose, owner, at)
 
     def _at(self, purpose: str, owner: str, at: datetime) -> str | None:
@@ -73,56 +82,95 @@ class FileKeyring:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.parent.chmod(0o700)
-        with (self._path.parent / "lock").open("a") as handle:
+        folder = self._path.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        with os.fdopen(os.open(folder / "lock", os.O_WRONLY | os.O_CREAT, 0o600), "w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 
     def _load(self) -> None:
-        if not self._path.exists():
-            return
+        """Read the file, unless it is the one that was read last."""
         try:
-            rows = json.loads(self._path.read_text(encoding="ascii"))
-            self._known = {r["id"]: bytes.fromhex(r["key"]) for r in rows}
-            self._current = {}
-            for r in sorted(rows, key=lambda r: r["since"]):
-                since = datetime.fromisoformat(r["since"])
-                self._current.setdefault((r["purpose"], r["owner"]), []).append((since, r["id"]))
+            stat = self._path.stat()
+        except FileNotFoundError:
+            return
+        if self._read == (stat.st_ino, stat.st_mtime_ns):
+            return
+        if stat.st_mode & 0o077:
+            raise NotAuthorised(
+                f"密钥环 {self._path.name} 对他人可读：chmod 600，并考虑更换密钥",
+                f"others may read the keyring {self._path.name}: chmod 600, and consider new keys",
+            )
+        try:
+            known: dict[str, bytes] = {}
+            current: dict[tuple[str, str], list[tuple[datetime, str]]] = {}
+            for row in sorted(self._rows(), key=lambda r: datetime.fromisoformat(r["since"])):
+                known[row["id"]] = bytes.fromhex(row["key"])
+                owned = current.setdefault((row["purpose"], row["owner"]), [])
+                owned.append((datetime.fromisoformat(row["since"]), row["id"]))
         except (ValueError, KeyError, TypeError):
-            raise NotAuthorised(f"密钥环 {self._path.name} 写坏了: 从备份恢复",
-                                f"the keyring {self._path.name} is damaged: restore it from its backup") from None  # fmt: skip
+            raise NotAuthorised(
+                f"密钥环 {self._path.name} 写坏了：从备份恢复",
+                f"the keyring {self._path.name} is damaged: restore it from its backup",
+            ) from None
+        self._known, self._current, self._read = known, current, (stat.st_ino, stat.st_mtime_ns)
+
+    def _rows(self) -> list[dict[str, str]]:
+        rows: list[dict[str, str]] = []
+        if self._path.exists():
+            rows = json.loads(self._path.read_text(encoding="ascii"))
+        return rows
 
     def _add(self, purpose: str, owner: str, since: datetime) -> str:
-        rows = json.loads(self._path.read_text(encoding="ascii")) if self._path.exists() else []
-        row = {"id": secrets.token_hex(8), "purpose": purpose, "owner": owner,
-               "since": since.astimezone(UTC).isoformat(), "key": secrets.token_hex(32)}  # fmt: skip
+        row = {
+            "id": secrets.token_hex(8),
+            "purpose": purpose,
+            "owner": owner,
+            "since": since.astimezone(UTC).isoformat(),
+            "key": secrets.token_hex(32),
+        }
         fresh = self._path.with_suffix(".new")
         handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "w", encoding="ascii") as out:
-            json.dump([*rows, row], out, indent=1)
+            json.dump([*self._rows(), row], out, indent=1)
             out.flush()
             os.fsync(out.fileno())
         fresh.replace(self._path)
+        sync_folder(self._path.parent)
         self._load()
         return row["id"]
 
 
-def _text(values: pa.Array) -> list[str | None]:
-    out: list[str | None] = values.cast(pa.string()).to_pylist()
-    return out
+def sync_folder(folder: Path) -> None:
+    """A file's new name is on disk only when its folder is."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def hmac_values(key: bytes, values: pa.Array) -> pa.BinaryArray:
-    """HMAC-SM3 of each value's UTF-8 bytes, 32 bytes; null stays null."""
+    """HMAC-SM3 of each value's bytes (text in UTF-8), 32 bytes; null stays null."""
     blank = hmac.HMAC(key, hashes.SM3())
 
-    def one(value: str) -> bytes:
+    def one(value: bytes) -> bytes:
         mac = blank.copy()
-        mac.update(value.encode())
+        mac.update(value)
         return mac.finalize()
 
-    return pa.array([None if v is None else one(v) for v in _text(values)], pa.binary())
+    return pa.array([None if v is None else one(v) for v in _bytes(values)], pa.binary())
+
+
+def _bytes(values: pa.Array) -> list[bytes | None]:
+    kind = values.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        values = values.view(pa.binary() if pa.types.is_string(kind) else pa.large_binary())
+    elif not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+        values = values.cast(pa.string()).view(pa.binary())
+    out: list[bytes | None] = values.to_pylist()
+    return out
 
 
 def uids(key: bytes, contract: str, keys: pa.Array) -> pa.StringArray:
@@ -130,13 +178,13 @@ def uids(key: bytes, contract: str, keys: pa.Array) -> pa.StringArray:
     blank = hmac.HMAC(key, hashes.SM3())
     blank.update(contract.encode() + b"\x1f")
 
-    def one(value: str) -> str:
+    def one(value: bytes) -> str:
         mac = blank.copy()
-        mac.update(value.encode())
+        mac.update(value)
         h = mac.finalize().hex()
         return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:32]}"
 
-    return pa.array([None if v is None else one(v) for v in _text(keys)], pa.string())
+    return pa.array([None if v is None else one(v) for v in _bytes(keys)], pa.string())
 
 
 def tokens(key: bytes, values: pa.Array) -> pa.BinaryArray:
@@ -147,15 +195,17 @@ def tokens(key: bytes, values: pa.Array) -> pa.BinaryArray:
 def row_digests(key: bytes, batch: pa.RecordBatch, names: Sequence[str]) -> pa.BinaryArray:
     """HMAC-SM3 over one unambiguous text of the named columns, in order of name.
 
-    Each value goes as its length and its text, null as a dash: the same content gives the same
-    digest whatever batch it comes in. Instants count as UTC microseconds, decimals without
-    trailing zeros.
+    Names and values go each as length and text, null as a dash: the same content gives the same digest
+    whatever batch, column order or width of type it comes in. Instants count as UTC microseconds,
+    dates as ISO 8601, decimals without trailing zeros, bytes as hex.
     """
     if not batch.num_rows:
         return pa.array([], pa.binary())
     frame = pl.DataFrame(pl.from_arrow(batch.select(sorted(names))))
-    parts = [_canonical(frame, n) for n in frame.columns]
-    text = frame.select(pl.concat_str([pl.lit("\x1f".join(frame.columns)), *parts])).to_series()
+    head = "".join(f"{len(n.encode())}:{n}" for n in frame.columns) + "|"
+    text = frame.select(
+        pl.concat_str([pl.lit(head), *(_canonical(frame, n) for n in frame.columns)])
+    ).to_series()
     return hmac_values(key, text.to_arrow(compat_level=pl.CompatLevel.oldest()))
 
 
@@ -175,25 +225,36 @@ def _canonical(frame: pl.DataFrame, name: str) -> pl.Expr:
     return pl.when(column.is_null()).then(pl.lit("-")).otherwise(sized)
 
 
-def _sm4(key: bytes) -> algorithms.SM4:
+def _cipher(key: bytes) -> algorithms.SM4:
     mac = hmac.HMAC(key, hashes.SM3())
     mac.update(b"leishu sm4-gcm")
     return algorithms.SM4(mac.finalize()[:16])
 
 
-def seal(key: bytes, plain: bytes, aad: bytes) -> bytes:
-    """nonce || SM4-GCM(plain) || tag; ``aad`` says where it belongs and is checked on opening."""
+def _seal(cipher: algorithms.SM4, plain: bytes, aad: bytes) -> bytes:
     nonce = os.urandom(NONCE)
-    worker = Cipher(_sm4(key), modes.GCM(nonce)).encryptor()
+    worker = Cipher(cipher, modes.GCM(nonce)).encryptor()
     worker.authenticate_additional_data(aad)
     return nonce + worker.update(plain) + worker.finalize() + worker.tag
 
 
+def seal(key: bytes, plain: bytes, aad: bytes) -> bytes:
+    """nonce || SM4-GCM(plain) || tag; ``aad`` says where it belongs and is checked on opening.
+
+    Nonces are random 96 bits: one key seals no more than 2**32 times (NIST SP 800-38D, 8.3).
+    """
+    return _seal(_cipher(key), plain, aad)
+
+
 def unseal(key: bytes, sealed: bytes, aad: bytes) -> bytes:
     """What was sealed; Unreadable where a bit, the key or the place is another."""
+    return _unseal(_cipher(key), sealed, aad)
+
+
+def _unseal(cipher: algorithms.SM4, sealed: bytes, aad: bytes) -> bytes:
     if len(sealed) < NONCE + TAG:
         raise _damaged()
-    worker = Cipher(_sm4(key), modes.GCM(sealed[:NONCE], sealed[-TAG:])).decryptor()
+    worker = Cipher(cipher, modes.GCM(sealed[:NONCE], sealed[-TAG:])).decryptor()
     worker.authenticate_additional_data(aad)
     try:
         return worker.update(sealed[NONCE:-TAG]) + worker.finalize()
@@ -201,28 +262,32 @@ def unseal(key: bytes, sealed: bytes, aad: bytes) -> bytes:
         raise _damaged() from None
 
 
-def _damaged() -> LeishuError:
+def _damaged() -> Unreadable:
     return Unreadable("密封内容被截断、改动或放错了位置", "what was sealed was cut, changed or moved")
 
 
-def seal_values(keyring: FileKeyring, purpose: str, owner: str, at: datetime, values: pa.Array, aad: bytes
-                ) -> pa.BinaryArray:  # fmt: skip
-    """Each value sealed by itself, its key's id in front; null stays null."""
+def seal_values(
+    keyring: FileKeyring, purpose: str, owner: str, at: datetime, values: pa.Array, aad: bytes
+) -> pa.BinaryArray:
+    """Each value sealed by itself, its key's id (8 bytes) in front; null stays null."""
     if values.null_count == len(values):
         return pa.nulls(len(values), pa.binary())
     key_id, key = keyring.current(purpose, owner, at)
-    name = bytes.fromhex(key_id)
-    return pa.array([None if v is None else name + seal(key, v.encode(), aad) for v in _text(values)], pa.binary())
+    name, cipher = bytes.fromhex(key_id), _cipher(key)
+    sealed = [None if v is None else name + _seal(cipher, v, aad) for v in _bytes(values)]
+    return pa.array(sealed, pa.binary())
 
 
 def unseal_values(keyring: FileKeyring, values: pa.Array, aad: bytes) -> pa.StringArray:
-    """The values that ``seal_values`` sealed."""
-    opened: list[str | None] = []
-    for value in values.to_pylist():
-        if value is None:
-            opened.append(None)
-        else:
-            opened.append(unseal(keyring.by_id(value[:8].hex()), value[8:], aad).decode())
-    return pa.array(opened, pa.string())
+    """The values that ``seal_values`` sealed. Unreadable or NotAuthorised (no such key) on the first bad one."""
+    ciphers: dict[bytes, algorithms.SM4] = {}
 
+    def one(value: bytes) -> str:
+        name = value[:_ID]
+        if len(name) < _ID:
+            raise _damaged()
+        if name not in ciphers:
+            ciphers[name] = _cipher(keyring.by_id(name.hex()))
+        return _unseal(ciphers[name], value[_ID:], aad).decode()
 
+    return pa.array([None if v is None else one(v) for v in values.to_pylist()], pa.string())

@@ -86,7 +86,8 @@ def test_hostile_text_and_nulls_come_back_exactly(database: Database) -> None:
     st.lists(
         st.fixed_dictionaries(
             {
-                "words": st.none() | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
+                "words": st.none()
+                | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
                 "raw": st.none() | st.binary(max_size=20),
                 "amount": st.none() | st.decimals(-(10**8), 10**8, places=3),
                 "yes": st.none() | st.booleans(),
@@ -154,7 +155,9 @@ def test_copy_out_binds_parameters_and_never_glues(database: Database) -> None:
             assert [v for b in got for v in b.column(0).to_pylist()] == [n]
             by_core = sa.select(table.c.id).where(table.c.words.in_([words, "no such"]))
             assert [v for b in copy_out(connection, by_core, schema) for v in b.column(0).to_pylist()] == [n]
-        many = sa.select(table.c.id).where(table.c.id == sa.func.any(sa.literal([1, 3], sa.ARRAY(sa.BigInteger))))
+        many = sa.select(table.c.id).where(
+            table.c.id == sa.func.any(sa.literal([1, 3], sa.ARRAY(sa.BigInteger)))
+        )
         assert sum(b.num_rows for b in copy_out(connection, many, schema)) == 2
 
 
@@ -200,7 +203,9 @@ def test_each_way_of_not_getting_in_is_said(database_url: str, unused_port: int)
     down = _fails(f"postgresql://u:hunter2@127.0.0.1:{unused_port}/x")
     assert isinstance(down, Unavailable)
     assert f"127.0.0.1:{unused_port}/x" in down.en
-    stranger = _fails(good.set(username="no_such_role", password="hunter2").render_as_string(hide_password=False))
+    stranger = _fails(
+        good.set(username="no_such_role", password="hunter2").render_as_string(hide_password=False)
+    )
     assert isinstance(stranger, Refused)
     assert "login" in stranger.en
     with pytest.raises(Refused, match="LEISHU_DATABASE_URL"):

@@ -1,0 +1,1 @@
+UPDATE leishu.leases SET holder = holder WHERE route = :route AND token = :token
