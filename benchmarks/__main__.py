@@ -1,0 +1,5 @@
+"""``python -m benchmarks``: the one measurement there is."""
+
+from benchmarks.route import main
+
+raise SystemExit(main())

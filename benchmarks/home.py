@@ -1,0 +1,106 @@
+"""A home of its own for the measurement: two platforms, one contract, one route in and one out."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from benchmarks.records import STATUS, TABLE, columns
+from catalog.agreement import AgreedField, Agreement, Approval, Entry, EntryField, RowScope
+from catalog.contract import Contract, Layout
+from catalog.declaration import dump
+from catalog.platform import Connector, Platform
+from catalog.shape import Field
+from exchange.route import Node, Route
+from mappings.mapping import Expression, Mapping
+
+MASKS = {"safety_contact_name": "keep_first"}
+COLLECT, SHARE = "source.key_unit.collect", "target.key_unit.share"
+CODES = "platform_unit_status"
+
+
+def write(home: Path, contract: Contract, urls: dict[str, str]) -> None:
+    """Declarations of the contract between the platforms ``source`` and ``target``, and their credentials."""
+    names = columns(contract)
+    made: dict[str, Any] = {"node": Node(id="bench", title="测试枢纽", division="330000")}
+    for platform, level in (("source", "municipal"), ("target", "national")):
+        connector = Connector(kind="database", credential=platform, settings={"statement_seconds": 3600})
+        made[f"catalog/platforms/{platform}"] = Platform(
+            id=platform, title=platform, level=level, division="330600", connector=connector
+        )  # type: ignore[arg-type]
+        _credential(home, platform, urls[platform])
+    for layout, platform in (("source.key_unit.out", "source"), ("target.key_unit.in", "target")):
+        made[f"catalog/layouts/{layout}"] = _layout(layout, platform, contract, names)
+        made[f"mappings/{layout}"] = _mapping(layout, contract, names)
+    made |= _terms(contract, names)
+    made |= _routes(contract)
+    for name, declaration in made.items():
+        path = home / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(dump(declaration), encoding="utf-8")
+    table = home / "mappings/codes" / f"{CODES}.csv"
+    table.parent.mkdir(parents=True, exist_ok=True)
+    lines = [f"platform,{word},{code},{word}" for code, word in STATUS.items()]
+    table.write_text("\n".join(["scheme,code,canonical,title", *lines, ""]), encoding="utf-8")
+
+
+def _layout(id: str, platform: str, contract: Contract, names: list[str]) -> Layout:
+    """The contract's fields as a platform's columns: its codes are text of its own."""
+    kept = ("integer", "decimal", "boolean", "date", "datetime")
+    fields = [
+        Field(name=f.name, title=f.title, type=f.type if f.type in kept else "string", length=f.length,
+              precision=f.precision, scale=f.scale)
+        for f in (contract.by_name[n] for n in names)
+    ]  # fmt: skip
+    own = Field(name="id", title="平台主键", length=40)
+    return Layout(id=id, title=id, platform=platform, resource=TABLE, key=("id",), fields=(own, *fields))
+
+
+def _mapping(id: str, contract: Contract, names: list[str]) -> Mapping:
+    fields: dict[str, Expression | str] = {n: n for n in names}
+    fields["unit_status"] = Expression(from_="unit_status", code=CODES)
+    if id.endswith(".out"):
+        return Mapping(id=id, title=id, kind="collect", source=id, target=contract.id, fields=fields)
+    return Mapping(id=id, title=id, kind="share", source=contract.id, target=id, fields=fields)
+
+
+def _terms(contract: Contract, names: list[str]) -> dict[str, Any]:
+    entry = Entry(
+        id="key_unit", code="1", version="1.0", state="published", title="重点单位", category="测试",
+        provider="测试", provider_uscc="11330000024820716Q", summary="测试", format="库表",
+        share_type="conditional", share_method="数据交换", open_type="不予开放", cycle="实时",
+        published_at=date(2025, 1, 1), scope="测试", process="测试", channel="测试", method="库表",
+        contract=contract.id, fields=tuple(EntryField(name=n, share_type="conditional") for n in names),
+    )  # fmt: skip
+    agreement = Agreement(
+        id="target.key_unit", entry="key_unit", recipient="target", purpose="测试", legal_basis="测试",
+        fields=tuple(AgreedField(name=n, mask=MASKS.get(n)) for n in names), scope=RowScope(subtree="330000"),
+        valid_from=date(2020, 1, 1), valid_to=date(2099, 12, 31),
+        approval=Approval(number="1", by="测试", on=date(2020, 1, 1)),
+    )  # fmt: skip
+    return {"catalog/entries/key_unit": entry, "catalog/agreements/target.key_unit": agreement}
+
+
+def _routes(contract: Contract) -> dict[str, Any]:
+    collect = Route(
+        id=COLLECT, title=COLLECT, platform="source", contract=contract.id, direction="collect",
+        layout="source.key_unit.out", mapping="source.key_unit.out", suite="key_unit", subtree="330000",
+    )  # fmt: skip
+    share = Route(
+        id=SHARE, title=SHARE, platform="target", contract=contract.id, direction="up",
+        layout="target.key_unit.in", mapping="target.key_unit.in", agreement="target.key_unit",
+    )  # fmt: skip
+    return {f"routes/{COLLECT}": collect, f"routes/{SHARE}": share}
+
+
+def _credential(home: Path, name: str, url: str) -> None:
+    parts = urlsplit(url)
+    extra = {"host": parts.hostname or "127.0.0.1", "port": str(parts.port or 5432), "database": parts.path[1:]}
+    secret = {"login": unquote(parts.username or ""), "password": unquote(parts.password or ""), "extra": extra}
+    path = home / "var/credentials" / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(secret), encoding="utf-8")
