@@ -19,12 +19,10 @@ from psycopg import sql
 
 from demo import identities, units
 from demo.handles import Handles
-from demo.platforms import deqing, national_store, shaoxing, shengzhou, tables
+from demo.platforms import deqing, national_store, tables
 from demo.platforms.columns import BUSINESS_KEYS, COLUMNS, CONTRACTS, TABLES
 from demo.rendering import held, one_row
 from demo.words import BUREAUX, DIVISIONS, PLATFORM_DIVISIONS
-
-NATIONAL_WORDS = {"industry_code": "5266", "reg_address": None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +115,9 @@ def delete(handles: Handles, platform: str, contract: str, key: str) -> Done:
                             else "UPDATE {} SET del_flag = '1' WHERE id = %s").format(table)  # fmt: skip
         with closing(tables.connect(handles.databases[platform])) as connection:
             connection.execute(statement, [key])
-    return Done(platform=platform, contract=contract, op="d", foreign_key=key, business_key=business, changes={})
+    return Done(
+        platform=platform, contract=contract, op="d", foreign_key=key, business_key=business, changes={}
+    )
 
 
 def correct(handles: Handles, contract: str, business_key: str, **changes: Any) -> Done:
@@ -125,7 +125,8 @@ def correct(handles: Handles, contract: str, business_key: str, **changes: Any) 
     data = _jsonable(one_row("national", contract, changes))
     with closing(tables.connect(handles.databases["national"])) as connection:
         row = connection.execute(
-            "SELECT key FROM records WHERE resource = %s AND business_key = %s AND NOT deleted", [contract, business_key]
+            "SELECT key FROM records WHERE resource = %s AND business_key = %s AND NOT deleted",
+            [contract, business_key],
         ).fetchone()
         if row is None:
             raise LookupError("the national platform holds no such record")
@@ -141,21 +142,21 @@ def day_of_changes(handles: Handles, *, seed: int = 7, edits: int = 20, correcti
     嵊州 edits units, the nation corrects fields of 嵊州's units and the division of two (one goes to
     新昌县 330624, one to 德清县 330521), 德清 deletes reports.
     """
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)
     world = handles.world()
     done: list[Done] = []
     reported = set(world.frames["inspection_report"]["unit_code"].drop_nulls())
-    refused = {r.business_key for r in world.refusals}
-    own = world.sound("shengzhou", "key_unit").filter(pl.col("unit_code").is_in(list(refused)).not_())
-    rows = [r for r in own.select("foreign_key", "unit_code", "op_address").iter_rows(named=True)
-            if _holds(handles, "key_unit", r["unit_code"])] if len(own) < 50 else list(
-                own.select("foreign_key", "unit_code", "op_address").iter_rows(named=True))  # fmt: skip
+    held = _held_by_the_nation(handles, "key_unit")
+    own = world.sound("shengzhou", "key_unit").select("foreign_key", "unit_code")
+    rows = [r for r in own.iter_rows(named=True) if r["unit_code"] in held]
     chance.shuffle(rows)
     free = [r for r in rows if r["unit_code"] not in reported]
-    moved = (free + [r for r in rows if r not in free])[:2] if free else rows[:2]
+    moved = [*free, *(r for r in rows if r not in free)][:2]
     rest = [r for r in rows if r not in moved]
     for row in rest[:edits]:
-        done.append(edit(handles, "shengzhou", "key_unit", row["foreign_key"], risk_level="2", risk_code_colour="O"))
+        done.append(
+            edit(handles, "shengzhou", "key_unit", row["foreign_key"], risk_level="2", risk_code_colour="O")
+        )
     for row in rest[edits : edits + corrections]:
         done.append(correct(handles, "key_unit", row["unit_code"], industry_code="5266"))
     for row, division in zip(moved, ("330624", "330521"), strict=False):
@@ -218,11 +219,13 @@ def _business_key(handles: Handles, platform: str, contract: str, key: str) -> s
     return str(row[0])
 
 
-def _holds(handles: Handles, contract: str, business_key: str) -> bool:
+def _held_by_the_nation(handles: Handles, contract: str) -> set[str]:
+    """Business keys of what the national platform holds."""
     with closing(tables.connect(handles.databases["national"])) as connection:
-        return connection.execute(
-            "SELECT 1 FROM records WHERE resource = %s AND business_key = %s AND NOT deleted", [contract, business_key]
-        ).fetchone() is not None  # fmt: skip
+        rows = connection.execute(
+            "SELECT business_key FROM records WHERE resource = %s AND NOT deleted", [contract]
+        ).fetchall()
+    return {row[0] for row in rows}
 
 
 def _jsonable(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -89,16 +89,16 @@ class Spot:
 def plan(wrong: int) -> list[Spot]:
     """Spots whose rows add up to ``wrong``: the ways in turn, each over its fields and the platforms."""
     pairs = round(wrong / 12)
-    counts = {w: (wrong - 2 * pairs) // 5 for w in WAYS}
+    counts: dict[Way, int] = dict.fromkeys(WAYS, (wrong - 2 * pairs) // 5)
     counts["duplicate"] = pairs
     left = wrong - sum(n * (2 if w == "duplicate" else 1) for w, n in counts.items())
-    for way in [w for w in WAYS if w != "duplicate"][:left]:
-        counts[way] += 1
+    for single in [w for w in WAYS if w != "duplicate"][:left]:
+        counts[single] += 1
     spots = []
     for i, way in enumerate(WAYS):
         platforms = list(NO_DAY) if way == "date" else list(PLATFORM_SHARES)
         places = [(p, *f) for f in _FIELDS[way] for p in platforms]
-        turn = cycle(places[i % len(places):] + places[: i % len(places)])
+        turn = cycle(places[i % len(places) :] + places[: i % len(places)])
         for _, (platform, contract, field) in zip(range(counts[way]), turn, strict=False):
             spots.append(Spot(way=way, platform=platform, contract=contract, field=field))
     return spots
@@ -137,10 +137,10 @@ def spoil(rng: np.random.Generator, frames: Mapping[str, pl.DataFrame], spots: S
     for spot in spots:
         pool, frame = pools[spot.platform, spot.contract], frames[spot.contract]
         column = edits.setdefault((spot.contract, spot.field), {})
-        rows = [pool.pop() for _ in range(spot.rows)]
-        hit += [(spot, row) for row in rows]
-        value = frame[spot.field][rows[0]]
-        column[rows[-1]] = _spoiled(rng, spot, value)
+        chosen = [pool.pop() for _ in range(spot.rows)]
+        hit += [(spot, row) for row in chosen]
+        value = frame[spot.field][chosen[0]]
+        column[chosen[-1]] = _spoiled(rng, spot, value)
     made = dict(frames)
     for (contract, field), values in edits.items():
         made[contract] = _with(made[contract], field, values)
@@ -184,7 +184,9 @@ def _with(frame: pl.DataFrame, field: str, values: Mapping[int, str | None]) -> 
     return frame.with_columns(frame[field].scatter(rows, new))
 
 
-def without_door_number(rng: np.random.Generator, units: pl.DataFrame, count: int) -> tuple[pl.DataFrame, Mask]:
+def without_door_number(
+    rng: np.random.Generator, units: pl.DataFrame, count: int
+) -> tuple[pl.DataFrame, Mask]:
     """``count`` units whose address of operation has no house number: the national platform wants one."""
     mask = _some(rng, units, count)
     cut = pl.col("op_address").str.replace(r"\d+号$", "")
@@ -198,7 +200,9 @@ def with_long_name(rng: np.random.Generator, reports: pl.DataFrame, count: int) 
     long = pl.format("{}(含主体建筑、附属用房、储存区、装卸区、配电房、消防泵房、门卫及全部室外管线)"
                      "雷电防护装置年度定期检测及复测项目", pl.col("project_name"))  # fmt: skip
     picked = pl.lit(pl.Series(mask))
-    return reports.with_columns(pl.when(picked).then(long).otherwise("project_name").alias("project_name")), mask
+    return reports.with_columns(
+        pl.when(picked).then(long).otherwise("project_name").alias("project_name")
+    ), mask
 
 
 def _some(rng: np.random.Generator, frame: pl.DataFrame, count: int) -> Mask:

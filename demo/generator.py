@@ -13,7 +13,18 @@ from demo.broken import Label, Override, Refusal
 from demo.platforms.columns import BUSINESS_KEYS, CONTRACTS
 from demo.words import PLATFORM_SHARES
 
-__all__ = ["AS_OF", "BUSINESS_KEYS", "CONTRACTS", "OWNERS", "Label", "Override", "Personal", "Refusal", "World", "generate"]
+__all__ = [
+    "AS_OF",
+    "BUSINESS_KEYS",
+    "CONTRACTS",
+    "OWNERS",
+    "Label",
+    "Override",
+    "Personal",
+    "Refusal",
+    "World",
+    "generate",
+]
 
 OWNERS = tuple(PLATFORM_SHARES)
 AS_OF = date(2026, 6, 30)  # the day that the histories reach to
@@ -52,7 +63,7 @@ class World:
 
     def sound(self, platform: str, contract: str) -> pl.DataFrame:
         """``rows`` without the broken ones."""
-        bad = [l.foreign_key for l in self.labels if (l.platform, l.contract) == (platform, contract)]
+        bad = [b.foreign_key for b in self.labels if (b.platform, b.contract) == (platform, contract)]
         return self.rows(platform, contract).filter(pl.col("foreign_key").is_in(bad).not_())
 
 
@@ -68,7 +79,9 @@ def generate(records: int = 10_000, seed: int = 330683, *, share_broken: float =
     counts = _counts(records)
     few = max(1, records // 2000)
     spots = broken.plan(round(records * share_broken))
-    unit_frame, refused_units = broken.without_door_number(rng, units.make(rng, counts["key_unit"], AS_OF), few)
+    unit_frame, refused_units = broken.without_door_number(
+        rng, units.make(rng, counts["key_unit"], AS_OF), few
+    )
     bad_units = broken.set_aside(rng, unit_frame, spots, avoid=refused_units)
     person_frame, staff = people.make(rng, counts["inspection_personnel"])
     report_frame, refused_reports = broken.with_long_name(

@@ -28,7 +28,9 @@ def _matrix(texts: Codes) -> Digits:
 
 
 def _texts(matrix: Digits) -> Codes:
-    made: Codes = np.ascontiguousarray(matrix.astype(np.uint8)).view(f"S{matrix.shape[1]}").ravel().astype(str)
+    made: Codes = (
+        np.ascontiguousarray(matrix.astype(np.uint8)).view(f"S{matrix.shape[1]}").ravel().astype(str)
+    )
     return made
 
 

@@ -9,7 +9,12 @@ import polars as pl
 
 from demo import identities
 from demo.units import (
-    VINTAGE, bureau_uscc, looked_up, names, own_keys, places,
+    VINTAGE,
+    bureau_uscc,
+    looked_up,
+    names,
+    own_keys,
+    places,
 )  # fmt: skip
 from demo.words import BUREAUX, INSTITUTIONS, MAJORS
 
@@ -36,7 +41,9 @@ def make(rng: np.random.Generator, platforms: dict[str, int]) -> tuple[pl.DataFr
     place = np.concatenate([np.arange(c) for c in platforms.values()])  # number within its platform
     houses = {p: max(1, c // PEOPLE_EACH) for p, c in platforms.items()}
     house = place % np.repeat(list(houses.values()), list(platforms.values()))
-    rank = place // np.repeat(list(houses.values()), list(platforms.values()))  # number within its institution
+    rank = place // np.repeat(
+        list(houses.values()), list(platforms.values())
+    )  # number within its institution
     person = names(rng, n)
     institutions: list[Institution] = []
     inst = np.empty(n, dtype="U18")

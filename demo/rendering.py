@@ -10,7 +10,17 @@ import polars as pl
 
 from demo.generator import World
 from demo.platforms.columns import (
-    BOOLEANS, CODES, COLUMNS, CONTRACTS, DATE_FORMAT, DATES, EMPTY, INSTANT_FORMAT, INSTANTS, YES_NO, fields,
+    BOOLEANS,
+    CODES,
+    COLUMNS,
+    CONTRACTS,
+    DATE_FORMAT,
+    DATES,
+    EMPTY,
+    INSTANT_FORMAT,
+    INSTANTS,
+    YES_NO,
+    fields,
 )  # fmt: skip
 
 TEXT_PLATFORMS = ("shengzhou", "deqing")
@@ -59,7 +69,10 @@ def first_rows(world: World, platform: str) -> dict[str, list[tuple[Any, ...]]]:
             if (o.platform, o.contract) == (platform, contract):
                 column = COLUMNS[platform][contract][o.field]
                 made = made.with_columns(
-                    pl.when(pl.col("foreign_key") == o.foreign_key).then(pl.lit(o.text)).otherwise(column).alias(column)
+                    pl.when(pl.col("foreign_key") == o.foreign_key)
+                    .then(pl.lit(o.text))
+                    .otherwise(column)
+                    .alias(column)
                 )
         found[contract] = made.rows()
     return found

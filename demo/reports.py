@@ -12,7 +12,7 @@ import polars as pl
 from demo import identities
 from demo.people import Institution
 from demo.units import VINTAGE, instants, looked_up, own_keys
-from demo.words import DIVISIONS, POINT_PLACES, STANDARDS
+from demo.words import POINT_PLACES, STANDARDS
 
 Counts = npt.NDArray[np.int64]
 MOST_POINTS = 7
@@ -112,7 +112,9 @@ def _points(rng: np.random.Generator, count: Counts, fails: Counts) -> pl.Series
     for k in range(MOST_POINTS):
         wrong = k < fails
         ohm = np.where(wrong, LIMIT_OHM + 0.5, 0.3) + np.round(rng.random(len(count)) * 8, 2)
-        text = np.char.mod(f'{{"place":"{POINT_PLACES[k]}","item":"接地电阻","ohm":%.2f,"limit":{LIMIT_OHM:.0f},"ok":', ohm)
+        text = np.char.mod(
+            f'{{"place":"{POINT_PLACES[k]}","item":"接地电阻","ohm":%.2f,"limit":{LIMIT_OHM:.0f},"ok":', ohm
+        )
         text = np.char.add(text, np.where(wrong, "false}", "true}"))
         columns.append(pl.when(pl.lit(pl.Series(k < count))).then(pl.lit(pl.Series(text))))
     joined = pl.concat_str(columns, separator=",", ignore_nulls=True)

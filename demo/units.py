@@ -11,7 +11,15 @@ import polars as pl
 from demo import identities
 from demo.identities import Codes
 from demo.words import (
-    BRANDS, BUREAUX, CATEGORIES, DIVISIONS, GIVEN, PLATFORM_DIVISIONS, ROADS, SURNAMES, TOWNS,
+    BRANDS,
+    BUREAUX,
+    CATEGORIES,
+    DIVISIONS,
+    GIVEN,
+    PLATFORM_DIVISIONS,
+    ROADS,
+    SURNAMES,
+    TOWNS,
 )  # fmt: skip
 
 VINTAGE = 2024  # year of the division table that the platforms enter by
@@ -28,9 +36,7 @@ def names(rng: np.random.Generator, count: int) -> Codes:
 def places(rng: np.random.Generator, platforms: dict[str, int]) -> tuple[Codes, Codes]:
     """(platform, division) of every row; a platform's rows stand together."""
     owner = np.repeat(np.array(list(platforms)), list(platforms.values()))
-    division = np.concatenate(
-        [rng.choice(np.array(PLATFORM_DIVISIONS[p]), n) for p, n in platforms.items()]
-    )
+    division = np.concatenate([rng.choice(np.array(PLATFORM_DIVISIONS[p]), n) for p, n in platforms.items()])
     return owner, division
 
 

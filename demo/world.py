@@ -83,7 +83,9 @@ def erase(folder: Path, admin_url: str) -> None:
         with psycopg.connect(admin_url, autocommit=True) as connection:
             for platform, url in handles.databases.items():
                 name = urlsplit(url).path[1:]
-                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+                connection.execute(
+                    sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+                )
                 if platform in ADMITTED:
                     login = sql.Identifier(_login(name.removesuffix(platform), platform))
                     connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(login))
@@ -197,7 +199,11 @@ def _credentials(handles: Handles, prefix: str, secret: dict[str, str]) -> None:
         name = parts.path[1:]
         found[platform] = {
             "login": _login(name.removesuffix(platform), platform),
-            "extra": {"host": parts.hostname or "127.0.0.1", "port": str(parts.port or 5432), "database": name},
+            "extra": {
+                "host": parts.hostname or "127.0.0.1",
+                "port": str(parts.port or 5432),
+                "database": name,
+            },
         }
     for platform, data in found.items():
         text = json.dumps({**data, "password": secret[platform]}, ensure_ascii=False)
@@ -224,7 +230,9 @@ def _launch(handles: Handles, platform: str, secret: dict[str, str], options: di
     private(path, json.dumps(config))
     env = {k: v for k, v in os.environ.items() if re.match(r"PATH$|HOME$|LANG$|LC_|TZ$", k)}
     env |= {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    processes.start(folder, platform, [sys.executable, "-m", f"demo.platforms.{platform}", path], env=env, cwd=ROOT)
+    processes.start(
+        folder, platform, [sys.executable, "-m", f"demo.platforms.{platform}", path], env=env, cwd=ROOT
+    )
 
 
 def _await(folder: Path, platform: str) -> None:

@@ -18,7 +18,11 @@ import pytest
 from demo import world
 from demo.handles import Handles
 
-OPTIONS = {"shengzhou": {"seconds": 0.1}, "deqing": {"seconds": 0.1}, "national": {"delay": 0.3, "rate": 50, "burst": 50}}
+OPTIONS = {
+    "shengzhou": {"seconds": 0.1},
+    "deqing": {"seconds": 0.1},
+    "national": {"delay": 0.3, "rate": 50, "burst": 50},
+}
 
 
 @contextmanager

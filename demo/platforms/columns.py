@@ -3,36 +3,48 @@
 from __future__ import annotations
 
 CONTRACTS = ("key_unit", "inspection_personnel", "inspection_report")
-BUSINESS_KEYS = {"key_unit": "unit_code", "inspection_personnel": "person_code", "inspection_report": "report_no"}
+BUSINESS_KEYS = {
+    "key_unit": "unit_code",
+    "inspection_personnel": "person_code",
+    "inspection_report": "report_no",
+}
 
-_FIELDS = {
+
+def _split(texts: dict[str, str]) -> dict[str, list[str]]:
+    return {contract: text.split() for contract, text in texts.items()}
+
+
+_FIELDS = _split({
     "key_unit": (
         "unit_code division_code division_vintage src_org_uscc src_org_name uscc unit_name former_names site_no "
         "unit_category industry_code reg_address op_address lon lat crs coord_origin legal_rep_name "
         "safety_contact_name safety_contact_phone lp_class explosive_env inspect_cycle_months risk_level "
         "risk_code_colour risk_code_at listed_year list_doc_no superv_org_code unit_status"
-    ).split(),
+    ),
     "inspection_personnel": (
         "person_code division_code division_vintage src_org_uscc src_org_name person_name id_type id_no inst_uscc "
         "ability_cert_no ability_valid_to title_level title_major post_role onboard_date leave_date person_status"
-    ).split(),
+    ),
     "inspection_report": (
         "report_no division_code division_vintage src_org_uscc src_org_name report_short_no activity_no inst_uscc "
         "inst_name cert_no unit_code inspected_name project_name project_address contact_name contact_phone "
         "inspect_type lp_class inspect_date valid_from valid_to next_inspect_date conclusion conclusion_text n_units "
         "n_points n_fail_points items points basis tester reviewer signer issue_date uploaded_at file_sm3 file_ref "
         "seal_verified"
-    ).split(),
-}  # fmt: skip
-DATES = frozenset(
-    "ability_valid_to onboard_date leave_date inspect_date valid_from valid_to next_inspect_date issue_date".split()
-)
+    ),
+})  # fmt: skip
+DATES = frozenset({
+    "ability_valid_to", "onboard_date", "leave_date", "inspect_date", "valid_from", "valid_to",
+    "next_inspect_date", "issue_date",
+})  # fmt: skip
 INSTANTS = frozenset({"risk_code_at", "uploaded_at"})
-INTEGERS = frozenset("division_vintage inspect_cycle_months listed_year n_units n_points n_fail_points".split())
+INTEGERS = frozenset({
+    "division_vintage", "inspect_cycle_months", "listed_year", "n_units", "n_points", "n_fail_points",
+})  # fmt: skip
 DECIMALS = frozenset({"lon", "lat"})
 BOOLEANS = frozenset({"explosive_env"})
 
-_SHENGZHOU = {
+_SHENGZHOU = _split({
     "key_unit": (
         "jgszm xzqhdm xzqhnf sjlydwdm sjlydw tyshxydm dwmc cym csxh dwlb hydm zcdz jydz jd wd zbx zbcjfs fddbr "
         "flaqzrr zrrdh fllb bzhj jczq fxdj fxmys fmsj lrnd gbwh jgdwdm dwzt"
@@ -44,8 +56,8 @@ _SHENGZHOU = {
         "bgbh xzqhdm xzqhnf sjlydwdm sjlydw bgdbh jcxmbh jcjgdm jcjgmc zzzh sjdwszm sjdwmc xmmc xmdz lxr lxdh jclb "
         "fllb jcrq yxqq yxqz xcjcrq jcjl jlyw dtsl cdsl bhgcds zxm cd jcyj jcr jhr sqqzr qfrq scsj wjzy wjdz qzyz"
     ),
-}  # fmt: skip
-_DEQING = {
+})  # fmt: skip
+_DEQING = _split({
     "key_unit": (
         "监管数字码 行政区划 区划年份 来源单位代码 来源单位 信用代码 单位名称 曾用名 场所序号 单位类别 行业代码 注册地址 经营地址 "
         "经度 纬度 坐标系 坐标采集方式 法定代表人 防雷责任人 责任人电话 防雷类别 爆炸火灾环境 检测周期月 风险等级 风险码 "
@@ -60,8 +72,8 @@ _DEQING = {
         "项目名称 项目地址 联系人 联系电话 检测类别 防雷类别 检测日期 有效期起 有效期止 下次检测日期 检测结论 结论原文 单体数量 "
         "测点数 不合格测点数 子项目 测点 检测依据 检测人 校核人 签字人 签发日期 上传时间 文件摘要 文件引用 签章验证"
     ),
-}  # fmt: skip
-_SHAOXING = {
+})  # fmt: skip
+_SHAOXING = _split({
     "key_unit": (
         "supervision_code area_code area_year source_code source_name credit_code name former_name site_no type_code "
         "industry_code reg_addr biz_addr longitude latitude crs locate_method legal_person duty_person duty_phone "
@@ -77,7 +89,7 @@ _SHAOXING = {
         "begin_date end_date next_date result result_text building_count point_count bad_point_count items points "
         "standards checker proofreader approver sign_date upload_time file_digest file_path seal_state"
     ),
-}  # fmt: skip
+})  # fmt: skip
 
 
 def _camel(name: str) -> str:
@@ -85,8 +97,8 @@ def _camel(name: str) -> str:
     return head + "".join(part.capitalize() for part in rest)
 
 
-def _named(own: dict[str, str]) -> dict[str, dict[str, str]]:
-    return {c: dict(zip(_FIELDS[c], own[c].split(), strict=True)) for c in CONTRACTS}
+def _named(own: dict[str, list[str]]) -> dict[str, dict[str, str]]:
+    return {c: dict(zip(_FIELDS[c], own[c], strict=True)) for c in CONTRACTS}
 
 
 # platform: contract: canonical field: the platform's column
@@ -94,7 +106,7 @@ COLUMNS: dict[str, dict[str, dict[str, str]]] = {
     "shengzhou": _named(_SHENGZHOU),
     "deqing": _named(_DEQING),
     "shaoxing": _named(_SHAOXING),
-    "national": _named({c: " ".join(_camel(f) for f in _FIELDS[c]) for c in CONTRACTS}),
+    "national": _named({c: [_camel(f) for f in _FIELDS[c]] for c in CONTRACTS}),
 }
 TABLES = {  # where each platform keeps a contract's records
     "shengzhou": {"key_unit": "t_zddw", "inspection_personnel": "t_jcry", "inspection_report": "t_jcbg"},

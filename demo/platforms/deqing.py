@@ -65,7 +65,7 @@ def _quoted(names: Iterable[str]) -> str:
     return ", ".join('"' + n.replace('"', '""') + '"' for n in names)
 
 
-def build(folder: Path, seed: dict[str, Sequence[Sequence[Any]]]) -> None:
+def build(folder: Path, seed: Mapping[str, Sequence[Sequence[Any]]]) -> None:
     """Make the folders and the county's first records, (key, its columns) by contract, and give them out."""
     for name in FOLDERS:
         (folder / "files" / name).mkdir(parents=True, exist_ok=True)
@@ -128,7 +128,7 @@ def _write(connection: sqlite3.Connection, contract: str, changes: Sequence[tupl
         same = " AND ".join(f"{table}.{_quoted([n])} IS excluded.{_quoted([n])}" for n in names)
         done += connection.execute(
             f"INSERT INTO {table} ({_quoted([KEY, *names])}) VALUES ({marks})"
-            f" ON CONFLICT (\"{KEY}\") DO UPDATE SET {sets} WHERE NOT ({same})",
+            f' ON CONFLICT ("{KEY}") DO UPDATE SET {sets} WHERE NOT ({same})',
             (key, *values),
         ).rowcount
     _next(connection, "writes", done)
@@ -183,7 +183,11 @@ def _ingest(folder: Path, path: Path, echo: bool) -> None:
         return
     reader = csv.DictReader(io.StringIO(path.read_bytes().decode(ENCODING), newline=""))
     changes = [
-        (row[OPERATION], row[KEY], {n: v or None for n, v in row.items() if n not in (KEY, OPERATION, CHANGED)})
+        (
+            row[OPERATION],
+            row[KEY],
+            {n: v or None for n, v in row.items() if n not in (KEY, OPERATION, CHANGED)},
+        )
         for row in reader
     ]
     with opened(folder) as connection:

@@ -132,9 +132,7 @@ def application(config: dict[str, Any]) -> FastAPI:
         if len(records) > MOST_RECORDS:
             return error(413, f"一批最多 {MOST_RECORDS} 条")
         delay = float(config.get("delay", 3.0))
-        answer = await run_in_threadpool(
-            desk.do, lambda c: store.take(c, key, resource, records, delay)
-        )
+        answer = await run_in_threadpool(desk.do, lambda c: store.take(c, key, resource, records, delay))
         return Response(answer, status_code=202, media_type="application/json")
 
     @app.get(PREFIX + "/receipts/{name}")

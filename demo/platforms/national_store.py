@@ -105,7 +105,9 @@ def process(connection: Connection) -> int:
         done += 1
 
 
-def _apply(connection: Connection, resource: str, records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _apply(
+    connection: Connection, resource: str, records: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
     """Write what is sound; what became of each row."""
     connection.execute("SELECT pg_advisory_xact_lock(%s)", [CHANGES_LOCK])
     results: list[dict[str, Any]] = []
@@ -114,7 +116,9 @@ def _apply(connection: Connection, resource: str, records: Sequence[Mapping[str,
     return results
 
 
-def _chunk(connection: Connection, resource: str, records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _chunk(
+    connection: Connection, resource: str, records: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
     keys, business = _known(connection, resource, records)
     results: list[dict[str, Any]] = []
     changed: dict[str, tuple[str, dict[str, Any]]] = {}  # key: its business key, what to write
@@ -167,7 +171,7 @@ def _known(
         "SELECT key, business_key FROM records WHERE resource = %s AND (key = ANY(%s) OR business_key = ANY(%s))",
         [resource, names, owns],
     ).fetchall()
-    return {k: b for k, b in found}, {b: k for k, b in found}
+    return dict(found), {b: k for k, b in found}
 
 
 def _write(connection: Connection, resource: str, changed: Mapping[str, tuple[str, dict[str, Any]]]) -> None:
@@ -199,7 +203,9 @@ def faults(resource: str, data: Mapping[str, Any], *, new: bool) -> list[tuple[s
     return wrong
 
 
-def changes(connection: Connection, resource: str, cursor: int, limit: int) -> tuple[list[dict[str, Any]], int, bool]:
+def changes(
+    connection: Connection, resource: str, cursor: int, limit: int
+) -> tuple[list[dict[str, Any]], int, bool]:
     """(changes behind the cursor, the cursor behind them, whether more wait); a record's latest change alone."""
     rows = connection.execute(
         "SELECT key, deleted, fresh, data, number FROM records WHERE resource = %s AND number > %s"

@@ -6,14 +6,21 @@ changes. The process keeps the database's housekeeping: a serial for records tha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from psycopg import sql
 
 from demo.platforms import tables
 from demo.platforms.columns import (
-    BOOLEANS, COLUMNS, CONTRACTS, DATES, DECIMALS, INSTANTS, INTEGERS, TABLES,
+    BOOLEANS,
+    COLUMNS,
+    CONTRACTS,
+    DATES,
+    DECIMALS,
+    INSTANTS,
+    INTEGERS,
+    TABLES,
 )  # fmt: skip
 from demo.platforms.service import announce, configuration, turns
 from demo.platforms.tables import Connection
@@ -38,7 +45,7 @@ def _type(field: str) -> str:
     return "boolean" if field in BOOLEANS else "text"
 
 
-def build(connection: Connection, seed: dict[str, Sequence[Sequence[Any]]]) -> None:
+def build(connection: Connection, seed: Mapping[str, Sequence[Sequence[Any]]]) -> None:
     """Make the tables and enter the city's first records: (id, its columns) by contract."""
     tables.count_writes(connection)
     connection.execute("CREATE SEQUENCE own_serial START 9000001")
@@ -68,7 +75,7 @@ def build(connection: Connection, seed: dict[str, Sequence[Sequence[Any]]]) -> N
 
 def admit(connection: Connection, login: str, password: str) -> None:
     """The hub's login: it reads and writes the tables."""
-    tables.admit(connection, login, password, {t: "SELECT, INSERT, UPDATE" for t in TABLES[NAME].values()})
+    tables.admit(connection, login, password, dict.fromkeys(TABLES[NAME].values(), "SELECT, INSERT, UPDATE"))
 
 
 def main() -> None:

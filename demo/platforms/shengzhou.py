@@ -7,7 +7,7 @@ that makes no out-row, unless ``echo`` is set. All business columns are text, as
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from psycopg import sql
@@ -50,7 +50,7 @@ def in_table(contract: str) -> str:
     return f"ex_{contract}_in"
 
 
-def build(connection: Connection, seed: dict[str, Sequence[Sequence[Any]]]) -> None:
+def build(connection: Connection, seed: Mapping[str, Sequence[Sequence[Any]]]) -> None:
     """Make the tables and enter the county's first records: (cd_id, its columns) by contract."""
     tables.count_writes(connection)
     connection.execute("CREATE SEQUENCE own_serial START 9000001")
@@ -62,7 +62,11 @@ def _build(connection: Connection, contract: str, rows: Iterable[Sequence[Any]])
     own, mine = TABLES[NAME][contract], columns(contract)
     text = sql.SQL(", ").join(sql.SQL("{} text").format(sql.Identifier(c)) for c in mine)
     inward = sql.SQL(", ").join(sql.SQL("{} text").format(sql.Identifier(c)) for c in taken(contract))
-    table, out, into = sql.Identifier(own), sql.Identifier(out_table(contract)), sql.Identifier(in_table(contract))
+    table, out, into = (
+        sql.Identifier(own),
+        sql.Identifier(out_table(contract)),
+        sql.Identifier(in_table(contract)),
+    )
     connection.execute(sql.SQL(
         "CREATE TABLE {} (cd_id varchar(100) PRIMARY KEY DEFAULT '330683-' || nextval('own_serial'),"
         " cd_source varchar(18) NOT NULL DEFAULT '330683', {})").format(table, text))  # fmt: skip

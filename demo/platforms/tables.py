@@ -43,7 +43,9 @@ def counted(connection: Connection, table: str, events: str = "INSERT OR UPDATE 
 
 def writes(connection: Connection) -> int:
     """Rows written since the first records were entered."""
-    row = connection.execute("SELECT CASE WHEN is_called THEN last_value + 1 ELSE 0 END FROM writes").fetchone()
+    row = connection.execute(
+        "SELECT CASE WHEN is_called THEN last_value + 1 ELSE 0 END FROM writes"
+    ).fetchone()
     return int(row[0]) if row else 0
 
 

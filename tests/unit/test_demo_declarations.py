@@ -83,7 +83,9 @@ def batch(shape: Contract | Layout, frame: pl.DataFrame, keys: pl.Series) -> pa.
         "_row": range(n), "_key": keys, "_op": ["i"] * n, "_version": [None] * n, "_origin": [None] * n, "_hops": [0] * n,
     })  # fmt: skip
     names = [c for c in shape.names if c in frame.columns]
-    table = pl.concat([ride, frame.select(names)], how="horizontal").to_arrow(compat_level=pl.CompatLevel.oldest())
+    table = pl.concat([ride, frame.select(names)], how="horizontal").to_arrow(
+        compat_level=pl.CompatLevel.oldest()
+    )
     return table.cast(shape.batch_schema(names)).combine_chunks().to_batches()[0]
 
 
@@ -104,7 +106,8 @@ def test_all_is_there(layouts: dict[str, Layout], mappers: dict[str, Mapper]) ->
     routes: dict[str, Route] = declared(Route, "routes")
     assert set(routes) == {f"{p}.{c}.{w}" for p in PLATFORMS for c in CONTRACTS for w in ("collect", "share")}
     for route in routes.values():
-        assert (route.layout in layouts) and (route.mapping in mappers)
+        assert route.layout in layouts
+        assert route.mapping in mappers
         assert route.suite is None or (ROOT / "quality" / "suites" / f"{route.suite}.json").is_file()
 
 
@@ -146,7 +149,11 @@ def test_code_maps_are_the_platforms_codes() -> None:
 
 @pytest.mark.parametrize("platform", OWNERS)
 def test_exactly_the_labelled_rows_are_found_for_the_right_reason(
-    platform: str, world: World, contracts: dict[str, Contract], layouts: dict[str, Layout], mappers: dict[str, Mapper]
+    platform: str,
+    world: World,
+    contracts: dict[str, Contract],
+    layouts: dict[str, Layout],
+    mappers: dict[str, Mapper],
 ) -> None:
     codes, _ = CodeTables.load(ROOT / "catalog" / "codes")
     assert codes is not None
@@ -158,7 +165,9 @@ def test_exactly_the_labelled_rows_are_found_for_the_right_reason(
         keys = read.column(envelope.KEY).to_pylist()
         found: set[tuple[str, str, str]] = set()
 
-        def note(violations: pa.RecordBatch, keys: list[str] = keys, found: set[tuple[str, str, str]] = found) -> None:
+        def note(
+            violations: pa.RecordBatch, keys: list[str] = keys, found: set[tuple[str, str, str]] = found
+        ) -> None:
             found.update((keys[v["row"]], v["rule"], v["field"])
                          for v in violations.to_pylist() if v["severity"] == ERROR)  # fmt: skip
 
@@ -171,9 +180,15 @@ def test_exactly_the_labelled_rows_are_found_for_the_right_reason(
         assert not problems
         ruled = rules.compile(made, references=contract.references)
         known = {Reference(field="unit_code", contract="key_unit", target="unit_code"): units}
-        last = judge.judge(fit.passed, ruled, survey.survey(fit.passed, ruled), known if contract.references else {})
+        last = judge.judge(
+            fit.passed, ruled, survey.survey(fit.passed, ruled), known if contract.references else {}
+        )
         note(last.violations)
-        wanted = {(l.foreign_key, l.rule, l.field) for l in world.labels if (l.platform, l.contract) == (platform, name)}
+        wanted = {
+            (b.foreign_key, b.rule, b.field)
+            for b in world.labels
+            if (b.platform, b.contract) == (platform, name)
+        }
         assert found == wanted
         if name == "key_unit":
             units = last.passed.column("unit_code")
@@ -181,7 +196,11 @@ def test_exactly_the_labelled_rows_are_found_for_the_right_reason(
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_what_is_sent_reads_back_as_it_was(
-    platform: str, world: World, contracts: dict[str, Contract], layouts: dict[str, Layout], mappers: dict[str, Mapper]
+    platform: str,
+    world: World,
+    contracts: dict[str, Contract],
+    layouts: dict[str, Layout],
+    mappers: dict[str, Mapper],
 ) -> None:
     for name in CONTRACTS:
         contract = contracts[name]

@@ -35,11 +35,13 @@ def test_counts_are_exact(world: World) -> None:
     assert [round(shares[p] / 100) for p in OWNERS] == [40, 35, 25]
 
 
-@pytest.mark.parametrize("records, share, wrong", [(100, 0.01, 1), (300, 0.04, 12), (1_234, 0.01, 12), (2_000, 0.05, 100)])
+@pytest.mark.parametrize(
+    "records, share, wrong", [(100, 0.01, 1), (300, 0.04, 12), (1_234, 0.01, 12), (2_000, 0.05, 100)]
+)
 def test_the_broken_share_is_exact(records: int, share: float, wrong: int) -> None:
     world = generate(records, seed=3, share_broken=share)
     assert sum(f.height for f in world.frames.values()) == records
-    assert len(world.labels) == len({(l.platform, l.contract, l.foreign_key) for l in world.labels}) == wrong
+    assert len(world.labels) == len({(b.platform, b.contract, b.foreign_key) for b in world.labels}) == wrong
 
 
 def test_same_seed_same_world() -> None:
@@ -50,11 +52,11 @@ def test_same_seed_same_world() -> None:
 
 
 def test_six_ways_over_all_contracts_and_platforms(world: World) -> None:
-    assert {l.way for l in world.labels} == set(WAYS)
-    ways = Counter(l.way for l in world.labels)
+    assert {b.way for b in world.labels} == set(WAYS)
+    ways = Counter(b.way for b in world.labels)
     assert max(ways.values()) - min(ways.values()) <= 2
-    assert len({(l.platform, l.contract) for l in world.labels}) == len(OWNERS) * len(CONTRACTS)
-    assert {l.rule for l in world.labels} == {
+    assert len({(b.platform, b.contract) for b in world.labels}) == len(OWNERS) * len(CONTRACTS)
+    assert {b.rule for b in world.labels} == {
         "check_digit", "code_table", "code_unmapped", "required", "date", "duplicate_key", "reference",
     }  # fmt: skip
 
@@ -67,7 +69,11 @@ def test_identities_hold_but_where_labelled(world: World) -> None:
     ):  # fmt: skip
         frame = world.frames[contract]
         bad = frame.filter(pl.Series(check(arrow(frame[field])).to_pylist()).not_())["foreign_key"].to_list()
-        named = {l.foreign_key for l in world.labels if (l.contract, l.field, l.way) == (contract, field, "check_digit")}
+        named = {
+            b.foreign_key
+            for b in world.labels
+            if (b.contract, b.field, b.way) == (contract, field, "check_digit")
+        }
         assert set(bad) == named, field
 
 
@@ -83,9 +89,9 @@ def test_keys_are_unique_but_for_the_pairs(world: World) -> None:
         frame = world.frames[contract]
         assert frame.select("platform", "foreign_key").is_unique().all()
         twice = frame.filter(pl.col(key).is_duplicated())
-        labels = [l for l in world.labels if (l.contract, l.way) == (contract, "duplicate")]
-        assert sorted(twice["foreign_key"]) == sorted(l.foreign_key for l in labels)
-        assert set(Counter(l.business_key for l in labels).values()) <= {2}
+        labels = [b for b in world.labels if (b.contract, b.way) == (contract, "duplicate")]
+        assert sorted(twice["foreign_key"]) == sorted(b.foreign_key for b in labels)
+        assert set(Counter(b.business_key for b in labels).values()) <= {2}
 
 
 def test_sound_reports_name_sound_units_of_their_division(world: World) -> None:
@@ -115,12 +121,12 @@ def test_histories_hang_together(world: World) -> None:
     people = world.frames["inspection_personnel"]
     staff = people.group_by("inst_uscc").agg(pl.col("person_name").drop_nulls())
     employed = reports.join(staff, on="inst_uscc").filter(pl.col("signer").is_in("person_name").not_())
-    gone = {l.foreign_key for l in world.labels if l.field == "person_name"}
+    gone = {b.foreign_key for b in world.labels if b.field == "person_name"}
     assert employed["signer"].n_unique() <= len(gone)
 
 
 def test_refusals_are_few_sound_and_by_the_nations_rules(world: World) -> None:
-    broken = {(l.contract, l.foreign_key) for l in world.labels}
+    broken = {(b.contract, b.foreign_key) for b in world.labels}
     assert {r.contract for r in world.refusals} == {"key_unit", "inspection_report"}
     assert not broken & {(r.contract, r.foreign_key) for r in world.refusals}
     units, reports = world.frames["key_unit"], world.frames["inspection_report"]
