@@ -1,31 +1,38 @@
-"""Ledger (交换日志): append-only facts, chained by a keyed hash; and the witness outside the database.
+"""Ledger (交换日志): append-only facts, chained by a keyed hash.
 
-hash(n) = HMAC-SM3(key, hash(n-1) || canonical JSON of entry n): an edit, a removal, a reordering or a
-chain made anew without the key is found; a tail cut off, or a database rolled back, by the witness.
+hash(n) = HMAC-SM3(key, hash(n-1) || canonical JSON of entry n, its number included). An edit, a removal,
+a reordering, or a chain made anew without the key is found from the entries alone; a tail cut off
+together with the head, or a database rolled back, by the witness outside the database.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cryptography.hazmat.primitives import hashes, hmac
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Row, select
 
 from catalog.errors import LedgerError
-from exchange.tables import commits, entries, head
+from exchange.database import statement
+from exchange.tables import entries, head
+from exchange.witness import Witness
 
-GENESIS = b"\0" * 32
+__all__ = ["GENESIS", "Break", "Entry", "Position", "Witness", "append", "upto", "verify"]
+
+GENESIS = b"\0" * 32  # in front of the first entry
+Kind = Literal["edited", "removed", "inserted", "reordered", "truncated", "rolled_back", "head"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A fact in the past tense. ``facts``: counts, digests, names of declarations; no value of a record."""
+    """A fact in the past tense. ``facts``: counts, digests, names of declarations; no value of a record.
+
+    JSON without floats: dicts with text keys, lists, text, integers, booleans, null.
+    """
 
     kind: str
     subject: str
@@ -45,111 +52,193 @@ class Break:
     """The first place where the chain does not hold."""
 
     position: int
+    kind: Kind
     zh: str
     en: str
-
-
-def canonical(position: int, at: datetime, kind: str, subject: str, facts: dict[str, Any]) -> bytes:
-    """One text an entry: sorted keys, UTF-8, UTC microseconds."""
-    body = {
-        "at": at.astimezone(UTC).isoformat(timespec="microseconds"), "facts": facts, "kind": kind,
-        "position": position, "subject": subject,
-    }  # fmt: skip
-    return json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
-
-
-def _chained(key: bytes, prev: bytes, body: bytes) -> bytes:
-    mac = hmac.HMAC(key, hashes.SM3())
-    mac.update(prev)
-    mac.update(body)
-    return mac.finalize()
 
 
 def append(
     connection: Connection, new: Sequence[Entry], *, at: datetime, batch: int | None, key: bytes
 ) -> Position:
-    """Take the head, add the entries and, for a batch, its commit. The caller commits at once after."""
-    top = connection.execute(select(head.c.position, head.c.hash).with_for_update()).one_or_none()
-    if top is None:
-        raise LedgerError("交换日志没有起点: 先执行 leishu init", "the ledger has no head: run leishu init first")
-    number, prev = int(top.position), bytes(top.hash)
-    rows = []
-    for entry in new:
-        number += 1
-        made = _chained(key, prev, canonical(number, at, entry.kind, entry.subject, entry.facts))
-        rows.append({"position": number, "at": at, "kind": entry.kind, "subject": entry.subject,
-                     "facts": entry.facts, "prev": prev, "hash": made})  # fmt: skip
-        prev = made
-    connection.execute(insert(entries), rows)
-    if batch is not None:
-        connection.execute(insert(commits).values(batch=batch, position=number))
-    connection.execute(update(head).values(position=number, hash=prev))
-    return Position(number=number, hash=prev)
+    """Take the head, add the entries and, for a batch, its commit; returns the last entry's place.
+
+    The last step of a transaction: the head is locked from here on, so the caller commits at once. A
+    batch commits once. Raises LedgerError where there is no chain to append to.
+    """
+    if not new:
+        raise ValueError("an append has at least one entry")
+    stamp = _stamp(at)
+    bodies = [_split(stamp, e.kind, e.subject, e.facts) for e in new]
+    facts = [json.dumps(e.facts) for e in new]
+    blank = hmac.HMAC(key, hashes.SM3())
+
+    top = connection.execute(select(head.c.position, head.c.hash).where(head.c.one).with_for_update())
+    row = top.one_or_none()
+    if row is None:
+        raise LedgerError(
+            "交换日志没有起点：先执行 leishu init", "the ledger has no head: run leishu init first"
+        )
+    first, links = int(row.position) + 1, [bytes(row.hash)]
+    for number, body in enumerate(bodies, first):
+        links.append(_link(blank, links[-1], body, number))
+    last = first + len(new) - 1
+    values = {
+        "at": at,
+        "positions": list(range(first, last + 1)),
+        "kinds": [e.kind for e in new],
+        "subjects": [e.subject for e in new],
+        "facts": facts,
+        "prevs": links[:-1],
+        "hashes": links[1:],
+        "batch": batch,
+        "position": last,
+        "hash": links[-1],
+    }
+    connection.execute(statement("append_entries"), values)
+    return Position(number=last, hash=links[-1])
 
 
 def upto(connection: Connection) -> int:
     """The last committed position: all up to it can be read, and nothing will appear behind it."""
-    return int(connection.execute(select(head.c.position)).scalar_one())
+    return int(connection.execute(select(head.c.position).where(head.c.one)).scalar_one())
 
 
 def verify(connection: Connection, key: bytes, witnessed: Iterable[tuple[int, bytes]] | None) -> list[Break]:
-    """Every break that can be told, the first bad entry leading; nothing where the chain is whole."""
-    seen = dict(witnessed or ())
-    prev, number = GENESIS, 0
-    rows = connection.execution_options(yield_per=5_000).execute(select(entries).order_by(entries.c.position))
-    for row in rows:
-        number += 1
-        if row.position != number:
-            return [_broken(number, "缺少这一条(被删除)", "this entry is missing (removed)")]
-        body = canonical(row.position, row.at, row.kind, row.subject, row.facts)
-        if bytes(row.prev) != prev:
-            return [_broken(number, "与前一条接不上(改动、插入或调换)", "it does not follow the one before (edited, inserted or moved)")]
-        if _chained(key, prev, body) != bytes(row.hash):
-            return [_broken(number, "内容与摘要不符(被改动)", "its content does not match its hash (edited)")]
-        prev = bytes(row.hash)
-        if number in seen and seen[number] != prev:
-            return [_broken(number, "与见证文件不符(整链重算)", "it differs from the witness (the chain was made anew)")]
-    top = connection.execute(select(head.c.position, head.c.hash)).one()
-    if (int(top.position), bytes(top.hash)) != (number, prev):
-        return [_broken(number + 1, "链尾与日志不符(尾部被截)", "the head does not match the entries (tail cut off)")]
-    last = max(seen, default=0)
+    """Where the chain breaks: the first bad entry, or what is wrong at its end; nothing if it is whole.
+
+    Reads the entries as a stream, as of one moment. ``witnessed``: what Witness.read gave before this
+    transaction began; None: only what the database itself can tell.
+    """
+    seen: dict[int, set[bytes]] = {}
+    for position, digest in witnessed or ():
+        seen.setdefault(position, set()).add(digest)
+    blank = hmac.HMAC(key, hashes.SM3())
+    prev, number, top = GENESIS, 0, None
+    with connection.execute(statement("read_ledger").execution_options(yield_per=2_000)) as rows:
+        for row in rows:
+            top = (int(row.top), bytes(row.top_hash))
+            if row.position is None:
+                break
+            number += 1
+            link = bytes(row.hash)
+            if (
+                row.position != number
+                or bytes(row.prev) != prev
+                or _link(blank, prev, _body(row), number) != link
+            ):
+                rows.close()
+                return [_diagnose(connection, blank, row, number, prev, top[0])]
+            prev = link
+            if seen.get(number, {prev}) != {prev}:
+                return [
+                    _break(
+                        number,
+                        "rolled_back",
+                        "与见证文件不符，数据库被回退后又续写",
+                        "it differs from the witness: the database was rolled back and went on from there",
+                    )
+                ]
+    return _ending(number, prev, top, max(seen, default=0))
+
+
+def _ending(number: int, prev: bytes, top: tuple[int, bytes] | None, last: int) -> list[Break]:
+    if top is None:
+        return [_break(number + 1, "head", "日志没有链头", "the ledger has no head")]
+    if top[0] > number or (last > number and top != (number, prev)):
+        return [
+            _break(
+                number + 1,
+                "truncated",
+                f"尾部被截，链头应到第 {max(top[0], last)} 条",
+                f"the tail was cut off: there were {max(top[0], last)} entries",
+            )
+        ]
+    if top != (number, prev):
+        return [_break(number, "head", "链头与最后一条不符", "the head does not match the last entry")]
     if last > number:
-        return [_broken(number + 1, f"见证文件记到第 {last} 条(截断或回滚)", f"the witness knows {last} entries (cut off or rolled back)")]
+        return [
+            _break(
+                number + 1,
+                "rolled_back",
+                f"见证文件记到第 {last} 条，数据库被回退",
+                f"the witness knows {last} entries: the database was rolled back",
+            )
+        ]
     return []
 
 
-def _broken(position: int, zh: str, en: str) -> Break:
-    return Break(position=position, zh=f"第 {position} 条: {zh}", en=f"entry {position}: {en}")
+def _diagnose(
+    connection: Connection, blank: hmac.HMAC, row: Row[Any], number: int, prev: bytes, top: int
+) -> Break:
+    """What was done at the first bad entry, as far as the hashes can tell."""
+    follows = connection.execute(select(entries).where(entries.c.prev == prev)).all()
+    genuine = any(
+        f.position != number and _link(blank, prev, _body(f), number) == bytes(f.hash) for f in follows
+    )
+    if row.position != number:
+        if genuine:
+            return _break(number, "reordered", "被移到了别处", "it was moved elsewhere")
+        return _break(number, "removed", "被删除", "it was removed")
+    body, link, before = _body(row), bytes(row.hash), bytes(row.prev)
+    numbers = range(1, 2 * top + 1_000)  # it may come from behind today's end
+    mine = next((n for n in numbers if _link(blank, before, body, n) == link), 0)
+    if mine == number:
+        return _break(number, "rolled_back", "属于另一段历史", "it belongs to another history")
+    if mine and genuine:
+        return _break(number, "reordered", f"原是第 {mine} 条，被调换", f"it was entry {mine}: reordered")
+    if mine:
+        return _break(
+            number, "removed", f"原第 {mine} 条顶替了它", f"removed, and entry {mine} put in its place"
+        )
+    if genuine:
+        return _break(number, "inserted", "是后来插入的", "it was inserted")
+    return _break(number, "edited", "内容与摘要不符，被改动", "its content does not match its hash: edited")
 
 
-class Witness:
-    """(count, head) after each close, in a file outside the database: append-only, flushed to disk."""
+def _break(position: int, kind: Kind, zh: str, en: str) -> Break:
+    return Break(position=position, kind=kind, zh=f"第 {position} 条：{zh}", en=f"entry {position}: {en}")
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
 
-    def note(self, number: int, hash: bytes) -> None:
-        """Append one line; short enough that the system writes it whole."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(handle, f"{number} {hash.hex()}\n".encode())
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def _stamp(at: datetime) -> str:
+    if at.tzinfo is None:
+        raise ValueError("an entry's time names its zone")
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
 
-    def read(self) -> list[tuple[int, bytes]]:
-        """All lines; a torn last one is passed over. LedgerError where the file is not a witness."""
-        if not self.path.exists():
-            return []
-        out: list[tuple[int, bytes]] = []
-        lines = self.path.read_text(encoding="ascii", errors="replace").splitlines(keepends=True)
-        for i, line in enumerate(lines):
-            number, _, digest = line.strip().partition(" ")
-            if not (number.isdigit() and len(digest) == 64 and line.endswith("\n")):
-                if i == len(lines) - 1 and not line.endswith("\n"):
-                    break
-                raise LedgerError(f"见证文件 {self.path.name} 第 {i + 1} 行写坏了",
-                                  f"line {i + 1} of the witness {self.path.name} is damaged")  # fmt: skip
-            out.append((int(number), bytes.fromhex(digest)))
-        return out
+
+def _split(stamp: str, kind: str, subject: str, facts: object) -> tuple[bytes, bytes]:
+    """The canonical JSON of an entry, cut where its number goes: sorted keys, UTF-8, no spaces."""
+    before = f'{{"at":{_json(stamp)},"facts":{_json(facts)},"kind":{_json(kind)},"position":'
+    return before.encode(), f',"subject":{_json(subject)}}}'.encode()
+
+
+def _json(value: object) -> str:
+    _check(value)
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def _check(value: object) -> None:
+    """Only what comes out of the database as it went in may be hashed."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if not isinstance(name, str):
+                raise ValueError("a fact is named by text")
+            _check(name)
+            _check(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _check(inner)
+    elif isinstance(value, str):
+        if "\0" in value or not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
+            raise ValueError("a fact's text has no U+0000 and no lone surrogate")
+    elif value is not None and not isinstance(value, int):
+        raise ValueError(f"a fact is text, a whole number, true, false or null, not {type(value).__name__}")
+
+
+def _body(row: Row[Any]) -> tuple[bytes, bytes]:
+    return _split(_stamp(row.at), row.kind, row.subject, row.facts)
+
+
+def _link(blank: hmac.HMAC, prev: bytes, body: tuple[bytes, bytes], number: int) -> bytes:
+    mac = blank.copy()
+    mac.update(prev + body[0] + str(number).encode() + body[1])
+    return mac.finalize()
