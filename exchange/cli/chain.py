@@ -7,6 +7,7 @@ from pathlib import Path
 from catalog.errors import say
 from exchange.cli import opening, outputs
 from exchange.cli.task import Answer, Code, Sheet, WrongUse
+from exchange.cli.words import many
 
 TABLES = {"holdings": ("在外副本", "holdings"), "cursors": ("游标", "cursors")}
 
@@ -21,7 +22,7 @@ def verify(witness: Path | None) -> Answer:
     words = say("交换日志完整", "the ledger is whole")
     if breaks:
         words = say(f"交换日志有 {len(breaks)} 处不合: 停止交换, 保存数据库与见证文件, 通知管理者",
-                    f"the ledger breaks in {len(breaks)} places: stop exchanging, keep the database and the witness "
+                    f"the ledger breaks in {many(len(breaks), 'place')}: stop exchanging, keep the database and the witness "
                     "file as they are, tell who is in charge")  # fmt: skip
     return Answer(
         output=outputs.LedgerVerify(
@@ -45,10 +46,10 @@ def rebuild(*, check: bool) -> Answer:
     elif check:
         words = say(
             f"{total} 行与日志不一致; 执行 leishu ledger rebuild 重建",
-            f"{total} rows differ: leishu ledger rebuild mends them",
+            f"{many(total, 'row')} differing: leishu ledger rebuild mends that",
         )
     else:
-        words = say(f"已重建, 改正 {total} 行", f"made anew; {total} rows differed")
+        words = say(f"已重建, 改正 {total} 行", f"made anew; {many(total, 'row')} mended")
     columns = (say("表", "table"), say("不一致的行", "rows that differ"))
     rows = [(say(*TABLES.get(name, (name, name))), str(n)) for name, n in differ.items()]
     return Answer(

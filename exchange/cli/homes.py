@@ -9,6 +9,7 @@ from pathlib import Path
 from catalog.errors import say
 from exchange.cli import opening, outputs
 from exchange.cli.task import Answer, Code, Sheet, WrongUse
+from exchange.cli.words import many
 
 FOLDERS = (
     "catalog/contracts",
@@ -70,7 +71,7 @@ def database() -> Answer:
     words = [say(f"{home} 的数据库已就绪", f"the database of {home} is ready")]
     if problems:
         words.append(say(f"声明里有 {len(problems)} 处问题, 执行 leishu check 查看",
-                         f"the declarations have {len(problems)} problems: see leishu check"))  # fmt: skip
+                         f"the declarations have {many(len(problems), 'problem')}: see leishu check"))  # fmt: skip
     return Answer(output=outputs.Init(home=str(home), made=[], database=True), words=words)
 
 
@@ -81,7 +82,9 @@ def check() -> Answer:
     columns = (say("位置", "place"), say("问题", "problem"))
     rows = [(f"{p.file}:{p.line}", say(p.zh, p.en)) for p in found]
     words = (
-        say(f"{len(found)} 处问题", f"{len(found)} problems") if found else say("声明没有问题", "no problems")
+        say(f"{len(found)} 处问题", many(len(found), "problem"))
+        if found
+        else say("声明没有问题", "no problems")
     )
     return Answer(
         output=outputs.Check(home=str(home), problems=found),

@@ -17,6 +17,22 @@ from catalog.errors import LeishuError, say
 from exchange.cli.streams import quieten, tell
 from exchange.cli.task import Answer, Code, Task, WrongUse, code_of
 
+_WRONG = {
+    "No such command": "没有命令",
+    "No such option:": "没有选项",
+    "Missing argument": "缺少参数",
+    "Missing option": "缺少选项",
+    "Invalid value for": "取值不对:",
+    "Invalid value:": "取值不对:",
+    "Got unexpected extra argument(s)": "多出参数",
+    "Got unexpected extra arguments": "多出参数",
+    "Got unexpected extra argument": "多出参数",
+    "requires an argument": "要带一个值",
+    "Option ": "选项 ",
+    "Did you mean": "是不是",
+    "Possible options:": "可能是:",
+}
+
 
 def run(arguments: Sequence[str] | None) -> int:
     """Parse, carry out, print; the exit code. Never raises but for SystemExit."""
@@ -50,12 +66,18 @@ def _parsed(arguments: Sequence[str] | None) -> Task | int:
         if type(error).__name__ == "NoArgsIsHelpError":
             sys.stderr.write(f"{error.message}\n")
         else:
-            hint = say("; 执行 leishu --help 看用法", "; see leishu --help")
-            tell(say("用法不对: ", "wrong use: ") + error.format_message().rstrip(".") + hint)
+            tell(_wrong(error.format_message().rstrip(".")))
         return Code.USE
     except Abort:
         return Code.INTERRUPTED
     return made if isinstance(made, Task | int) else Code.DONE
+
+
+def _wrong(words: str) -> str:
+    """Typer's words for a wrong use, in the language of this process, and where to read on."""
+    for en, zh in _WRONG.items():
+        words = words.replace(en, say(zh, en))
+    return say(f"用法不对: {words}; 执行 leishu --help 看用法", f"wrong use: {words}; see leishu --help")
 
 
 def _printed(task: Task, answer: Answer) -> int:

@@ -128,6 +128,8 @@ def _settle(hub: Hub, routes: Sequence[str] | None, tally: _Tally, wait: float) 
             else:
                 tally.counts |= {r: terms for r, terms in final.items() if terms}
     for route, why in late.items():
+        if route not in pending:
+            continue  # another process got its answer meanwhile
         tell(f"{route}: {why}")
         tally.failed.setdefault(route, why)
     return pending

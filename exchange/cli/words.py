@@ -120,3 +120,8 @@ def equation(counts: Mapping[str, int], direction: str) -> str:
 
 def yes(value: bool) -> str:
     return say("是", "yes") if value else say("否", "no")
+
+
+def many(count: int, one: str) -> str:
+    """An English count with its noun."""
+    return f"{count} {one}" if count == 1 else f"{count} {one}s"

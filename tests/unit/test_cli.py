@@ -1,0 +1,399 @@
+"""The commands over a hub that is made up: what they print, and what a script can rely on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from catalog.authorise import FieldDecision
+from catalog.errors import (
+    Blocked,
+    LeaseLost,
+    LedgerError,
+    LeishuError,
+    NotAuthorised,
+    Problem,
+    Refused,
+    Unavailable,
+    Unreadable,
+)
+from catalog.platform import Connector, Platform
+from connectors.seam import Step
+from exchange.cli import main, opening, runs
+from exchange.cli.outputs import COMMANDS
+from exchange.cli.schemas import FOLDER, stale
+from exchange.hub import Ran
+from exchange.ledger import Break
+from exchange.views import BatchRow, Copy, Event, QuarantineRow, RouteStatus, StatementRow, Trace
+
+AT = datetime(2026, 3, 1, 16, 30, 5, tzinfo=UTC)  # 00:30:05 of the next day in Asia/Shanghai
+UID = "8c7ad8cf-3d1f-5b0e-9d0c-0f6f4d8f7a11"
+COLLECT, SHARE = "shengzhou.inspection_personnel.collect", "shaoxing.inspection_personnel.share"
+COLLECTED = {"read": 10_000, "registered": 9_800, "unchanged": 90, "echoed": 5, "quarantined": 105}
+SHARED = {"selected": 100, "delivered": 90, "held": 4, "withheld": 6, "accepted": 60, "pending": 30}
+DOWN = Unavailable("平台 shengzhou 没有应答, 稍后再试", "platform shengzhou does not answer: try again")
+
+
+class FakeHub:
+    """Answers as Hub does; ``given`` replaces single answers."""
+
+    def __init__(self, **given: Any) -> None:
+        self.given = given
+        self.asked: list[str] = []
+
+    def _or(self, name: str, usual: Any) -> Any:
+        return self.given.get(name, usual)
+
+    def init(self) -> None:
+        self.asked.append("init")
+
+    def problems(self) -> tuple[Problem, ...]:
+        return self._or("problems", ())
+
+    def status(self) -> list[RouteStatus]:
+        said = {"zh": DOWN.zh, "en": DOWN.en}
+        usual = [
+            _status(COLLECT, "shengzhou", outcome="unavailable", words=said, started_at=AT, ended_at=AT),
+            _status(SHARE, "shaoxing", outcome="done", started_at=AT, ended_at=AT, waiting=2, pending=30),
+            _status("national.key_unit.share", "national", outcome=None),
+        ]
+        return self._or("status", usual)
+
+    def cases(self) -> list[dict[str, Any]]:
+        return self._or("cases", [{"kind": "quarantine", "route": COLLECT, "n": 105}])
+
+    def batches(self, *, route: str | None, limit: int) -> list[BatchRow]:
+        self.asked.append(f"batches {route} {limit}")
+        usual = [
+            _batch(7, SHARE, "up", "delivered", SHARED),
+            _batch(6, COLLECT, "collect", "set_aside", {}, unit="人员20260301.csv", words={"zh": "文件被截断", "en": "cut short"}),
+            _batch(5, COLLECT, "collect", "closed", COLLECTED),
+        ]  # fmt: skip
+        return self._or("batches", usual)
+
+    def statement(self) -> list[StatementRow]:
+        usual = [
+            _statement("shengzhou", "inspection_personnel", "collect", COLLECTED, set_aside=1),
+            _statement("shaoxing", "inspection_report", "up", SHARED, settled=False),
+        ]
+        return self._or("statement", usual)
+
+    def trace(self, record: str) -> list[Trace]:
+        events = (
+            _event("entered", "shengzhou", version=1, op="i"),
+            _event("refused", "national", field="NAME", code="4", words="名称\x1b[31m不合规范"),
+        )
+        copies = (Copy(platform="shaoxing", state="held", version=2, number="2026030200001"),)
+        one = Trace(uid=UID, contract="key_unit", version=2, op="u", origin="shengzhou", division="330683",
+                    events=events, copies=copies)  # fmt: skip
+        return self._or("trace", [one])
+
+    def quarantined(self, *, route: str | None, limit: int) -> list[QuarantineRow]:
+        reasons = [
+            {"rule": "check_digit", "field": "unit_uscc", "severity": "error"},
+            {"rule": "duplicate_key", "field": None},
+        ]
+        usual = [QuarantineRow(id=31, route=COLLECT, batch=5, number="2026030200001", unit="a.csv", row=37, reasons=reasons,
+                               state="open", at=AT)]  # fmt: skip
+        return self._or("quarantined", usual)
+
+    def quarantined_row(self, id: int) -> dict[str, Any] | None:
+        return self._or("quarantined_row", {"_row": 37, "_key": "330683-1", "名称": "某[bold]厂", "空": None})
+
+    def platforms(self) -> list[Platform]:
+        connector = Connector(
+            kind="front_end", credential="shengzhou", settings={"host": "127.0.0.1", "port": 5432}
+        )
+        return [Platform(id="shengzhou", title="嵊州市平台", title_en="Shengzhou", level="county", division="330683",
+                         connector=connector)]  # fmt: skip
+
+    def test(self, platform: str) -> list[Step]:
+        usual = [Step(name="连接", name_en="connect", ok=True), Step(name="登录", name_en="log in", ok=False,
+                 zh="口令不对, 更新凭据", en="wrong password: renew the credential")]  # fmt: skip
+        return self._or("test", usual)
+
+    def explain(self, record: str, platform: str) -> dict[str, list[FieldDecision]]:
+        phone = FieldDecision(field="phone", title="联系电话", title_en="phone", decision="masked", mask="phone",
+                              reason_zh="按共享授权脱敏", reason_en="masked by the agreement",
+                              agreement="shengzhou.key_unit", revision=None)  # fmt: skip
+        return self._or("explain", {f"key_unit/{UID}": [phone]})
+
+    def verify(self, witness: Path | None) -> list[Break]:
+        self.asked.append(f"verify {witness}")
+        return self._or("verify", [])
+
+    def rebuild(self, *, check: bool) -> dict[str, int]:
+        self.asked.append(f"rebuild {check}")
+        return self._or("rebuild", {"holdings": 0, "cursors": 0})
+
+    def routes(self, way: str) -> list[str]:
+        return [COLLECT] if way == "collect" else [SHARE]
+
+    def run(self, routes: list[str]) -> Ran:
+        self.asked.append(f"run {','.join(routes)}")
+        failed = {r: e for r, e in self._or("failed", {}).items() if r in routes}
+        counts = {COLLECT: COLLECTED, SHARE: SHARED}
+        return Ran(counts={r: counts[r] for r in routes if r not in failed}, failed=failed)
+
+    def due(self, way: str) -> list[str]:
+        assert way == "settle"
+        waiting: list[list[str]] = self.given.get("due", [])
+        return waiting.pop(0) if waiting else []
+
+    def settle(self, routes: list[str]) -> dict[str, dict[str, int]]:
+        self.asked.append(f"settle {','.join(routes)}")
+        error = self.given.get("late")
+        if error is not None:
+            raise error
+        return {r: {"selected": 100, "delivered": 90, "accepted": 90} for r in routes}
+
+
+def _status(route: str, platform: str, **known: Any) -> RouteStatus:
+    usual = {"words": None, "started_at": None, "ended_at": None, "waiting": 0, "pending": 0}
+    return RouteStatus(route=route, title="任务", title_en="a route", platform=platform, contract="inspection_personnel",
+                       direction="collect", **{**usual, **known})  # fmt: skip
+
+
+def _batch(id: int, route: str, direction: str, state: str, counts: dict[str, int], **known: Any) -> BatchRow:
+    usual = {"unit": "", "words": None, "agreement": None, "revision": None, "settled_at": None}
+    return BatchRow(id=id, name=f"{id:032x}", number=f"2026030200{id:03d}", route=route, platform="p", contract="c",
+                    direction=direction, state=state, counts=counts, started_at=AT, closed_at=AT,
+                    **{**usual, **known})  # fmt: skip
+
+
+def _statement(
+    platform: str, contract: str, direction: str, counts: dict[str, int], **known: Any
+) -> StatementRow:
+    usual = {"batches": 3, "set_aside": 0, "closes": True, "settled": True}
+    return StatementRow(
+        platform=platform, contract=contract, direction=direction, counts=counts, **{**usual, **known}
+    )
+
+
+def _event(kind: str, platform: str, **known: Any) -> Event:
+    usual = {"at": AT, "route": SHARE, "number": "2026030200001", "op": "u", "version": 2}
+    return Event(kind=kind, platform=platform, **{**usual, **known})
+
+
+Use = Callable[..., FakeHub]
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Use:
+    """Makes the hub that the next command opens."""
+    (tmp_path / "node.yaml").write_text("id: x\n", encoding="utf-8")
+    monkeypatch.setenv("LEISHU_HOME", str(tmp_path))
+    monkeypatch.setattr(runs, "PAUSE", 0.0)
+
+    def use(**given: Any) -> FakeHub:
+        made = FakeHub(**given)
+
+        @contextmanager
+        def opened() -> Iterator[FakeHub]:
+            yield made
+
+        monkeypatch.setattr(opening, "opened", opened)
+        monkeypatch.setattr(opening, "problems", lambda home: given.get("problems", ()))
+        return made
+
+    use()
+    return use
+
+
+LINES = {
+    "init": ["init"],
+    "check": ["check"],
+    "run": ["run", COLLECT],
+    "settle": ["settle"],
+    "status": ["status"],
+    "batches": ["batches", "--limit", "9"],
+    "statement": ["statement"],
+    "trace": ["trace", UID],
+    "explain": ["explain", UID, "--for", "shengzhou"],
+    "quarantine list": ["quarantine", "list"],
+    "quarantine show": ["quarantine", "show", "31"],
+    "platforms list": ["platforms", "list"],
+    "platforms show": ["platforms", "show", "shengzhou"],
+    "platforms test": ["platforms", "test", "shengzhou"],
+    "ledger verify": ["ledger", "verify"],
+    "ledger rebuild": ["ledger", "rebuild", "--check"],
+}
+EMPTY: dict[str, Any] = {
+    "status": [], "cases": [], "batches": [], "statement": [], "trace": [], "quarantined": [], "quarantined_row": None,
+    "explain": {}, "test": [],
+    "problems": (Problem(file="routes/x.yaml", line=3, zh="有不认识的键", en="unknown key"),),
+    "verify": [Break(position=4, kind="edited", zh="第 4 条: 内容被改", en="entry 4: edited")], "rebuild": {"holdings": 2, "cursors": 0},
+    "failed": {COLLECT: DOWN}, "due": [[SHARE]] * 9,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command, kind", COMMANDS, ids=[c for c, _ in COMMANDS])
+def test_json_is_all_that_stands_on_standard_output_and_obeys_its_schema(
+    command: str, kind: type, hub: Use, capsys: pytest.CaptureFixture[str]
+) -> None:
+    schema = json.loads((FOLDER / (command.replace(" ", "-") + ".json")).read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    checker = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
+    for given in ({}, {**EMPTY, "status": FakeHub().status()} if command == "run" else EMPTY):
+        hub(**given)
+        main([*LINES[command], "--json"])
+        checker.validate(json.loads(capsys.readouterr().out))
+    assert schema["title"] == f"leishu {command}"
+
+
+@pytest.mark.parametrize("command", LINES)
+def test_every_command_speaks_both_languages_and_leaves_no_control_character(
+    command: str, hub: Use, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = []
+    for language in ("zh", "en"):
+        monkeypatch.setenv("LEISHU_LANG", language)
+        assert main(LINES[command]) in (0, 3)
+        captured = capsys.readouterr()
+        said.append(captured.out + captured.err)
+        assert "\x1b" not in said[-1]
+    assert said[0] != said[1]
+
+
+def test_schemas_are_those_of_the_dataclasses() -> None:
+    assert stale(FOLDER) == [], "run python -m exchange.cli.schemas"
+
+
+def test_instants_are_shown_on_the_clock_of_shanghai(hub: Use, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["batches"])
+    assert "2026-03-02 00:30:05" in capsys.readouterr().out
+    main(["batches", "--json"])
+    assert json.loads(capsys.readouterr().out)["batches"][0]["closed_at"] == "2026-03-02T00:30:05+08:00"
+
+
+def test_the_options_reach_the_hub(hub: Use, tmp_path: Path) -> None:
+    seen = hub()
+    main(["batches", "--route", SHARE, "--limit", "7"])
+    witness = tmp_path / "witness.txt"
+    witness.touch()
+    main(["ledger", "verify", "--witness", str(witness)])
+    main(["ledger", "rebuild"])
+    main(["init"])
+    assert seen.asked == [f"batches {SHARE} 7", f"verify {witness}", "rebuild False", "init"]
+
+
+@pytest.mark.parametrize(
+    "line, given, code",
+    [
+        (["check"], {"problems": EMPTY["problems"]}, 1),
+        (["status"], {}, 0),  # quarantined rows alone are no finding
+        (["statement"], {"statement": [_statement("p", "c", "collect", {"read": 1}, closes=False)]}, 1),
+        (["statement"], {}, 0),
+        (["trace", "x"], {"trace": []}, 1),
+        (["explain", "x", "--for", "shengzhou"], {"explain": {}}, 1),
+        (["explain", "x", "--for", "shengzou"], {}, 2),
+        (["quarantine", "show", "9"], {"quarantined_row": None}, 1),
+        (["platforms", "test", "shengzhou"], {}, 3),
+        (["platforms", "test", "shengzhou"], {"test": [Step(name="连接", name_en="connect", ok=True)]}, 0),
+        (["platforms", "show", "nowhere"], {}, 2),
+        (["ledger", "verify"], {"verify": EMPTY["verify"]}, 5),
+        (["ledger", "verify", "--witness", "/no/such/file"], {}, 2),
+        (["ledger", "rebuild", "--check"], {"rebuild": {"holdings": 1}}, 1),
+        (["ledger", "rebuild"], {"rebuild": {"holdings": 1}}, 0),
+        (["run"], {}, 2),
+        (["run", COLLECT, "--all"], {}, 2),
+        (["run", "shengzhou.key_unit.colect"], {}, 2),
+        (["settle", "nowhere"], {}, 2),
+        (["batches", "--limit", "0"], {}, 2),
+        (["nothing"], {}, 2),
+        ([], {}, 2),
+        (["init", "--title", "x"], {}, 2),
+        (["--help"], {}, 0),
+        (["--version"], {}, 0),
+    ],
+)
+def test_exit_codes(line: list[str], given: dict[str, Any], code: int, hub: Use) -> None:
+    hub(**given)
+    assert main(line) == code
+
+
+@pytest.mark.parametrize(
+    "kind, code",
+    [(Unavailable, 3), (Refused, 4), (NotAuthorised, 4), (Blocked, 4), (Unreadable, 1), (LeaseLost, 0), (LedgerError, 5)],
+)  # fmt: skip
+def test_a_route_that_fails_decides_the_exit_code_and_others_run_on(
+    kind: Callable[[str, str], LeishuError], code: int, hub: Use, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = hub(failed={COLLECT: kind("一句话", "one sentence")})
+    assert main(["run", COLLECT, SHARE, "--json"]) == code
+    captured = capsys.readouterr()
+    made = json.loads(captured.out)
+    assert made["failures"][0]["route"] == COLLECT
+    assert f"{COLLECT}: one sentence\n" in captured.err
+    broken = kind is LedgerError  # stop everything
+    assert seen.asked == [f"run {COLLECT}"] + [f"run {SHARE}"] * (not broken)
+    assert (SHARE in made["counts"]) is not broken
+
+
+def test_what_may_be_tried_again_comes_before_what_may_not(hub: Use) -> None:
+    hub(failed={COLLECT: Refused("一", "one"), SHARE: DOWN})
+    assert main(["run", COLLECT, SHARE]) == 3
+
+
+def test_run_all_collects_shares_and_settles_until_nothing_waits(
+    hub: Use, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = hub(due=[[SHARE], [SHARE]])
+    assert main(["run", "--all", "--json"]) == 0
+    assert seen.asked == [f"run {COLLECT}", f"run {SHARE}", f"settle {SHARE}", f"settle {SHARE}"]
+    made = json.loads(capsys.readouterr().out)
+    assert made["counts"][SHARE]["accepted"] == 90
+    assert made["pending"] == []
+
+
+def test_run_all_gives_up_waiting_when_its_seconds_are_over(
+    hub: Use, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub(due=[[SHARE]] * 1000)
+    assert main(["run", "--all", "--wait", "0.001", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["pending"] == [SHARE]
+    assert "answers are still due" in captured.err
+
+
+def test_settle_asks_a_silent_platform_again_and_one_that_refused_not(hub: Use) -> None:
+    seen = hub(due=[[SHARE]] * 3, late=DOWN)
+    assert main(["settle", "--wait", "5"]) == 0, "the third time nothing waited any more, so it was answered"
+    assert seen.asked == [f"settle {SHARE}"] * 3
+    seen = hub(due=[[SHARE]] * 3, late=Refused("不", "no"))
+    assert main(["settle", "--wait", "5"]) == 4
+    assert seen.asked == [f"settle {SHARE}"]
+
+
+def test_check_prints_places_as_compilers_do(hub: Use, capsys: pytest.CaptureFixture[str]) -> None:
+    hub(problems=EMPTY["problems"])
+    main(["check"])
+    captured = capsys.readouterr()
+    assert captured.out == "routes/x.yaml:3: unknown key\n"
+    assert captured.err.endswith("1 problem\n")
+
+
+def test_a_quarantined_row_stands_on_standard_output_alone(
+    hub: Use, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["quarantine", "show", "31"]) == 0
+    captured = capsys.readouterr()
+    assert "某[bold]厂" in captured.out
+    assert captured.err == ""
+
+
+def test_a_record_that_is_not_found_is_not_named_in_words(
+    hub: Use, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub(trace=[], explain={})
+    main(["trace", "330102199001011234"])
+    main(["explain", "330102199001011234", "--for", "shengzhou"])
+    captured = capsys.readouterr()
+    assert "330102199001011234" not in captured.out + captured.err
