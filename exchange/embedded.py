@@ -384,7 +384,7 @@ def _write_private(path: Path, text: str) -> None:
 def _port(folder: Path, *, fresh: bool) -> int:
     """The remembered port, or a free one, remembered, where it is taken or none is known."""
     note = folder / "port"
-    if not fresh and note.is_file() and _free(known := int(note.read_text(encoding="ascii"))):
+    if not fresh and note.is_file() and free(known := int(note.read_text(encoding="ascii"))):
         return known
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -393,7 +393,8 @@ def _port(folder: Path, *, fresh: bool) -> int:
     return port
 
 
-def _free(port: int) -> bool:
+def free(port: int) -> bool:
+    """Whether nothing listens on that loopback port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

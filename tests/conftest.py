@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +16,8 @@ from tests.services import NEEDS
 
 os.environ.setdefault("LEISHU_LANG", "en")  # sentences in tests are compared in one language
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="leishu-airflow-")  # importing Airflow writes there
+atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
