@@ -2,22 +2,82 @@
 
 from __future__ import annotations
 
-import base64
 import fnmatch
-import hashlib
 import io
 import posixpath
 import re
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from stat import S_ISREG
-from typing import IO, Any
+from typing import IO
 
 import paramiko
 import pyarrow as pa
 import pyarrow.compute as pc
 from paramiko.ssh_exception import SSHException
+
+from catalog import envelope
+from catalog.contract import Layout
+from catalog.errors import LeishuError, Refused, Unavailable
+from connectors.csvfile import ENCODINGS, Dialect, Sheet, decode, encode, enveloped
+from connectors.peer import CONNECT_SECONDS, HOST, READ_SECONDS, Peer, closed, port, steps
+from connectors.registry import Kind
+from connectors.rows import all_said, said, sent_columns, without
+from connectors.seam import INVALID, Extraction, Payload, Receipt, Slice, Step
+from connectors.ssh import broken, declared_key, dial, fingerprint, greeted, reached
+
+SETTINGS = closed(
+    {
+        "host": HOST,
+        "port": port(22),
+        "host_key": {
+            "type": "string", "pattern": r"^\S+ \S+", "title": "主机公钥",
+            "description": "The server's public key in OpenSSH form: ssh-ed25519 AAAA…",
+        },
+        "out": {"type": "string", "default": "out", "title": "取件目录", "description": "Folder that is read"},
+        "in": {"type": "string", "default": "in", "title": "投件目录", "description": "Folder that is written"},
+        "archive": {
+            "type": "string", "default": "archive", "title": "归档目录",
+            "description": "Folder where files go that were read and closed; empty: they stay",
+        },
+        "taken": {
+            "type": "string", "default": "in/archive", "title": "对方归档目录",
+            "description": "Folder where the platform puts what it has taken from in; empty: none",
+        },
+        "encoding": {"enum": list(ENCODINGS), "default": "UTF-8", "title": "文件编码", "description": "Encoding"},
+        "delimiter": {
+            "type": "string", "minLength": 1, "maxLength": 1, "default": ",", "title": "分隔符",
+            "description": "Delimiter",
+        },
+        "quoted_empty": {
+            "enum": ["null", "text"], "default": "null", "title": "引号空值含义",
+            "description": "What an empty text in quotes means",
+        },
+        "done": {
+            "type": "boolean", "default": True, "title": "完成标记",
+            "description": "A file is whole when <name>.done stands beside it",
+        },
+        "most_bytes": {
+            "type": "integer", "minimum": 1, "default": 1 << 30, "title": "文件字节上限",
+            "description": "Larger files are refused",
+        },
+        "connect_seconds": CONNECT_SECONDS,
+        "read_seconds": READ_SECONDS,
+    },
+    "host_key",
+)  # fmt: skip
+_PREFETCH = 64 << 20  # bytes of a file that is fetched ahead; larger ones come piece by piece
+
+
+class SftpLink:
+    """Folders of one SFTP server; one connection, made when it is needed."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+        self._transport: paramiko.Transport | None = None
+
+    def source(self, layout: Layout) -> SftpSource:
+        return SftpSource(self, self._peer, layout)
 
     def sink(self, layout: Layout) -> SftpSink:
         return SftpSink(self, self._peer, layout)
