@@ -57,8 +57,8 @@ def _edge(value: int | float, scale: int, *, up: bool) -> Decimal:
 def compare(column: str, dtype: pl.DataType, operator: str, bound: Value) -> pl.Expr:
     """``column operator bound`` for ``>= > <= <``; null where the column is.
 
-    Numbers compare exactly, decimals and integers with binary floats too; texts by code point; dates and
-    instants with ISO 8601 texts. Raises Unfit where the two have no order.
+    Numbers compare exactly, decimals and integers with binary floats too; dates and instants with ISO 8601
+    texts. Raises Unfit where the two have no order.
     """
     col = pl.col(column)
     right: pl.Expr
@@ -78,10 +78,6 @@ def compare(column: str, dtype: pl.DataType, operator: str, bound: Value) -> pl.
         if not isinstance(bound, str):
             raise Unfit(f"日期列不能与 {bound!r} 比较", f"a date cannot be compared with {bound!r}")
         right = pl.lit(_instant(bound, dtype)).cast(dtype)
-    elif dtype == pl.String:
-        if not isinstance(bound, str):
-            raise Unfit(f"文本列不能与数字 {bound!r} 比较", f"a text cannot be compared with {bound!r}")
-        right = pl.lit(bound)
     else:
         raise Unfit(f"{dtype} 类型的列没有大小之分", f"values of type {dtype} have no order")
     if operator in (">=", ">"):
