@@ -6,8 +6,11 @@ where the kind is about them. ``tests/property/test_quality_engine.py`` compares
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -51,21 +54,41 @@ def _text(column: str, types: Types) -> pl.Expr:
     return pl.col(column)
 
 
+_ISO = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2}))?", re.ASCII)
+
+
+def _bound(given: Any, *, whole: bool) -> int | float | datetime | None:
+    """The bound as it compares, or None where it is none: numbers, ISO 8601 days, instants with an offset."""
+    if isinstance(given, bool) or (whole and not isinstance(given, int)):
+        return None
+    if isinstance(given, (int, float)):
+        return given if math.isfinite(given) else None
+    if not isinstance(given, str) or not _ISO.fullmatch(given):
+        return None
+    try:
+        made = datetime.fromisoformat(given)
+    except ValueError:
+        return None
+    return made if made.tzinfo else made.replace(tzinfo=UTC)
+
+
 def _bounds(kwargs: Mapping[str, Any], *, whole: bool = False) -> list[Sentence]:
-    low, high = kwargs.get("min_value"), kwargs.get("max_value")
-    given = [b for b in (low, high) if b is not None]
-    if not given:
+    given = [kwargs.get("min_value"), kwargs.get("max_value")]
+    if given == [None, None]:
         return [("min_value、max_value 至少给一个", "give min_value or max_value")]
-    wanted: tuple[type, ...] = (int,) if whole else (int, float, str)
-    if not all(isinstance(b, wanted) and not isinstance(b, bool) for b in given):
-        return [("min_value、max_value 的类型不对", "min_value or max_value is of a wrong type")]
-    if low is not None and high is not None:
-        if isinstance(low, str) != isinstance(high, str):
-            return [("min_value 与 max_value 类型不同", "min_value and max_value differ in type")]
-        if low > high:
-            return [("min_value 大于 max_value", "min_value is greater than max_value")]
-        if low == high and (kwargs.get("strict_min") or kwargs.get("strict_max")):
-            return [("上下限相等又不含端点,没有值能符合", "no value lies strictly between equal bounds")]
+    low, high = (None if g is None else _bound(g, whole=whole) for g in given)
+    if (low is None) != (given[0] is None) or (high is None) != (given[1] is None):
+        wanted = ("整数", "a whole number") if whole else (
+            "数字、日期(2025-01-31)或带时区的时间", "a number, a day (2025-01-31) or an instant with its offset")  # fmt: skip
+        return [(f"min_value、max_value 须是{wanted[0]}", f"min_value and max_value must be {wanted[1]}")]
+    if low is None or high is None:
+        return []
+    if isinstance(low, datetime) != isinstance(high, datetime):
+        return [("min_value 与 max_value 类型不同", "min_value and max_value differ in type")]
+    if low > high:  # type: ignore[operator]
+        return [("min_value 大于 max_value", "min_value is greater than max_value")]
+    if low == high and (kwargs.get("strict_min") or kwargs.get("strict_max")):
+        return [("上下限相等又不含端点,没有值能符合", "no value lies strictly between equal bounds")]
     return []
 
 

@@ -59,8 +59,11 @@ class Rules:
 
     @cached_property
     def titles(self) -> dict[tuple[str, str | None], str]:
-        """The Chinese title by (rule, field) of a violation."""
-        return {(r.name, r.field): r.expectation.title for r in reversed(self.rules)}
+        """The Chinese title by (rule, field) of a violation; of several rules with one name, the first's."""
+        own: dict[tuple[str, str | None], str] = {
+            (r.name, r.field): r.expectation.title for r in reversed(self.rules)
+        }
+        return {**own, **{(REFERENCE, r.field): "引用的记录不存在" for r in self.references}}
 
     def wanted(self, batch: pa.RecordBatch) -> dict[Reference, pa.Array]:
         """The distinct values that the batch's records refer to, by reference; tombstones ask nothing."""
