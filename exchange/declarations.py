@@ -235,7 +235,7 @@ def read(home: Path, registry: Registry | None = None) -> Declarations:
         suites=suites,
         code_maps=code_maps,
         ways=ways,
-        codes=codes or CodeTables(tables={}),
+        codes=codes or CodeTables.empty(),
         divisions=divisions,
         problems=tuple(sorted(set(r.problems))),
         disabled=disabled,
@@ -306,6 +306,11 @@ def _check_agreements(
                     )
                 ],
             )
+            entries.pop(entry.id)
+    for entry in list(entries.values()):
+        wrong = authorise.check_entry(entry, contracts[entry.contract])
+        r.report("entry", entry.id, [r.at("entry", entry.id, ["fields"], zh, en) for zh, en in wrong])
+        if wrong:
             entries.pop(entry.id)
     for agreement in list(agreements.values()):
         found = []

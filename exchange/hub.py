@@ -254,6 +254,11 @@ class Hub:
         with self._stores.database.transaction() as connection:
             return views.statement(connection)
 
+    def refusals(self, *, batch: int | None = None) -> list[views.Refusal]:
+        """What platforms refused, at once or later, in their words."""
+        with self._stores.database.transaction() as connection:
+            return views.refusals(connection, batch=batch)
+
     def cases(self) -> list[dict[str, Any]]:
         with self._stores.database.transaction() as connection:
             return views.open_cases(connection)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import polars as pl
 import pyarrow as pa
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from catalog.errors import LeishuError
 from catalog.shape import to_batch
@@ -169,14 +169,3 @@ def _mark(connection: Connection, batch: Batch, refused: list[str], others: str)
 def _tell(connection: Connection, way: Way, batch: Batch, refused: int, at: datetime) -> None:
     if refused:
         cases.open_case(connection, "refused", way.route.id, batch.id, batch.name, {"rows": refused}, at=at)
-
-
-def said_of(connection: Connection, batch: int) -> list[tuple[str | None, str, str | None, int]]:
-    """(field, code, words, rows) of a batch's refusals, most first."""
-    query = (
-        select(receipts.c.field, receipts.c.code, receipts.c.words, func.count())
-        .where(receipts.c.batch == batch)
-        .group_by(receipts.c.field, receipts.c.code, receipts.c.words)
-        .order_by(func.count().desc())
-    )
-    return [(r[0], r[1], r[2], r[3]) for r in connection.execute(query)]

@@ -47,7 +47,7 @@ from sqlalchemy.types import TypeEngine
 from catalog.contract import Contract
 from catalog.shape import Field
 from exchange.database import copy_in, copy_out
-from exchange.tables import commits
+from exchange.tables import batches, commits
 
 SCHEMA = "register"
 OWN = pa.schema(
@@ -265,6 +265,21 @@ def _stored(contract: Contract, rows: pa.RecordBatch) -> pa.RecordBatch:
     """Frame columns to table columns: token and sealed change their names."""
     names = {f: f + TOKEN for f in contract.sealed} | {f + SEALED: f for f in contract.sealed}
     return rows.rename_columns([names.get(n, n) for n in rows.schema.names])
+
+
+def changed_upto(connection: Connection, contract: Contract) -> int:
+    """The ledger position of the last batch that registered a record of the contract; 0 before any.
+
+    All up to it is committed: nothing appears behind it later.
+    """
+    query = (
+        select(commits.c.position)
+        .join(batches, batches.c.id == commits.c.batch)
+        .where(batches.c.contract == contract.id, batches.c.counts.has_key("registered"))
+        .order_by(commits.c.position.desc())
+        .limit(1)
+    )
+    return int(connection.execute(query).scalar_one_or_none() or 0)
 
 
 def changes(

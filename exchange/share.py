@@ -20,7 +20,7 @@ from catalog.contract import Contract
 from catalog.errors import LeishuError, NotAuthorised
 from catalog.shape import to_batch
 from connectors.seam import Payload
-from exchange import batches, cases, holdings, ledger, outbox, register
+from exchange import batches, cases, holdings, outbox, register
 from exchange.batch import Counts
 from exchange.batches import Batch
 from exchange.declarations import Way
@@ -71,7 +71,7 @@ def prepare(stores: Stores, route: str, *, at: datetime) -> list[int]:
         with stores.database.transaction() as connection:
             fields = batches.keep_field_set(connection, grant.fields, at=at)
             after = batches.scan_of(connection, route, way.revision)
-            upto = ledger.upto(connection)
+            upto = register.changed_upto(connection, way.contract)
             again = holdings.stale(connection, way.platform.id, way.contract)
         if after[0] >= upto and not again:
             return []
@@ -433,12 +433,15 @@ def settle(stores: Stores, route: str, *, at: datetime) -> Sequence[Counts]:
 
 def behind(stores: Stores, connection: Connection, routes: Sequence[str]) -> list[str]:
     """Those of the routes with something to send, to try again or to look through."""
-    upto = ledger.upto(connection)
+    upto: dict[str, int] = {}
     out = []
     for route in routes:
         way = stores.declarations.way(route)
+        name = way.contract.id
+        if name not in upto:
+            upto[name] = register.changed_upto(connection, way.contract)
         if (
-            batches.scan_of(connection, route, way.revision)[0] < upto
+            batches.scan_of(connection, route, way.revision)[0] < upto[name]
             or batches.open_of(connection, route)
             or holdings.stale(connection, way.platform.id, way.contract)
         ):

@@ -377,3 +377,38 @@ def open_cases(connection: Connection) -> list[dict[str, Any]]:
         .order_by(cases.c.kind, cases.c.route)
     )
     return [dict(r._mapping) for r in connection.execute(query)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """What a platform refused, in its words, and how many rows."""
+
+    platform: str
+    route: str
+    number: str
+    field: str | None
+    code: str  # CT_RECEIPT
+    words: str | None
+    rows: int
+
+
+def refusals(connection: Connection, *, batch: int | None = None) -> list[Refusal]:
+    """Refusals by batch, field and words; of one batch or all."""
+    group = (
+        batches.c.platform,
+        batches.c.route,
+        batches.c.number,
+        receipts.c.field,
+        receipts.c.code,
+        receipts.c.words,
+    )
+    query = (
+        select(*group, func.count().label("rows"))
+        .join(batches, batches.c.id == receipts.c.batch)
+        .where(receipts.c.words.is_not(None) | receipts.c.field.is_not(None) | (receipts.c.code == "2"))
+        .group_by(*group)
+        .order_by(batches.c.number, func.count().desc())
+    )
+    if batch is not None:
+        query = query.where(receipts.c.batch == batch)
+    return [Refusal(**r._mapping) for r in connection.execute(query)]
