@@ -29,6 +29,16 @@ def source_kind(one: Expression, source: Shape) -> str:
     return "text" if one.code or isinstance(one.from_, tuple) else kinds[0]
 
 
+def formats_of(one: Expression, source: Shape, target: Field) -> tuple[str, ...] | None:
+    """The expression's formats, else those that the text field declares: the target, or the one source."""
+    if one.formats:
+        return one.formats
+    if convert.kind_of(target) == "text":
+        return target.formats or None
+    lone = source.by_name[one.sources[0]] if len(one.sources) == 1 else None
+    return lone.formats or None if lone is not None and convert.kind_of(lone) == "text" else None
+
+
 def _form(one: Expression) -> Iterator[Sentence]:
     """What is wrong with the expression by itself."""
     origins = [
@@ -57,7 +67,7 @@ def _form(one: Expression) -> Iterator[Sentence]:
         yield ("同一写法既在 true 又在 false 中", "a spelling stands under true and under false")
 
 
-def _fit(one: Expression, kind: str, target: Field) -> Iterator[Sentence]:
+def _fit(one: Expression, kind: str, source: Shape, target: Field) -> Iterator[Sentence]:
     """What is wrong between the kind that is read and the target."""
     to = convert.kind_of(target)
     if one.as_ is not None and one.as_ != to:
@@ -73,8 +83,9 @@ def _fit(one: Expression, kind: str, target: Field) -> Iterator[Sentence]:
     temporal = next((k for k in (kind, to) if k in ("date", "datetime")), None)
     if one.formats and (temporal is None or "text" not in (kind, to)):
         yield ("formats 只用于文本与日期之间", "formats is between text and dates")
-    elif one.formats and temporal:
-        yield from (p for p in (form.problem(f, temporal) for f in one.formats) if p)
+    elif temporal and "text" in (kind, to):
+        shown = formats_of(one, source, target) or ()
+        yield from (p for p in (form.problem(f, temporal) for f in shown) if p)
     if one.true is not None and {kind, to} != {"text", "boolean"}:
         yield ("true、false 只用于文本与布尔之间", "true and false are between text and boolean")
 
@@ -96,7 +107,7 @@ def _problems(one: Expression, source: Shape, target: Field, codes: Dict[str, Co
         return
     if one.code is not None and not kinds <= {"text", "integer"}:
         yield ("code 只用于文本或整数列", "code is for text or integer columns")
-    yield from _fit(one, source_kind(one, source), target)
+    yield from _fit(one, source_kind(one, source), source, target)
 
 
 def check(mapping: Mapping, source: Shape, target: Shape, codes: Dict[str, CodeMap]) -> list[Sentence]:

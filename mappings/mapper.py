@@ -13,7 +13,7 @@ from catalog.errors import DeclarationError, Problem, Unreadable
 from catalog.shape import Shape, to_batch
 from catalog.verdict import ERROR, VIOLATIONS, Verdict, decide
 from mappings import convert
-from mappings.check import check, source_kind
+from mappings.check import check, formats_of, source_kind
 from mappings.codemap import CodeMap
 from mappings.mapping import Expression, Mapping
 
@@ -140,7 +140,7 @@ def _column(mapping: Mapping, name: str, one: Expression, source: Shape, target:
             default=None, return_dtype=pl.String,
         )  # fmt: skip
         tests.append((CODE_UNMAPPED, read.is_not_null() & coded.is_null()))
-    value = convert.turn(coded, kind, field, formats=one.formats, zone=zone, true=true, false=false,
+    value = convert.turn(coded, kind, field, formats=formats_of(one, source, field), zone=zone, true=true, false=false,
                          factor=one.scale)  # fmt: skip
     rule = convert.RULES[convert.kind_of(field)]
     if rule == "text" and kind in ("integer", "decimal"):

@@ -36,7 +36,9 @@ class Expression(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "fr
     value: str | int | bool | None = None  # a constant, the same for every record but a tombstone
     coalesce: tuple[str, ...] | None = None  # source columns; the first that is not null
     as_: Kind | None = None  # the target's kind, said aloud; needed between date and datetime
-    formats: tuple[str, ...] | None = None  # of texts that are dates: all are read, the first is written
+    formats: tuple[str, ...] | None = (
+        None  # of a date as text: all are read, the first written; else the text field's
+    )
     code: str | None = None  # a code map: to canonical when collecting, from canonical when sharing
     null_if: tuple[str, ...] | None = None  # source texts that mean nothing: "/", "无"
     trim: bool = True  # false leaves spaces, and then empty texts, as they are

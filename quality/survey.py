@@ -78,10 +78,12 @@ class Survey:
     @cached_property
     def duplicates(self) -> dict[str, pl.DataFrame]:
         """By rule id, the names (a, b) of keys that stand more than once, and how often (len)."""
-        return {
-            i: pl.concat(parts).group_by("a", "b").len().filter(pl.col("len") > 1)
-            for i, parts in self.keys.items()
-        }
+        found = {}
+        for i, parts in self.keys.items():
+            names = pl.concat(parts)
+            few = names.filter(pl.col("a").is_duplicated())  # a cheap sieve before the exact count
+            found[i] = few.group_by("a", "b").len().filter(pl.col("len") > 1)
+        return found
 
     def tally(self, rule: Rule) -> Tally:
         """The rule's tally over the slice."""

@@ -70,6 +70,16 @@ def test_text_dates_are_read_strictly_by_any_of_the_formats() -> None:
     assert found == [(i, "date", "b") for i in (3, 4, 5, 8, 9, 10)]
 
 
+def test_formats_of_the_layout_stand_where_the_mapping_names_none() -> None:
+    shown = Field(name="a", title="a", formats=("%Y年%m月%d日",))
+    day = Field(name="b", title="b", type="date")
+    assert split(one(shown, day, ["2025年3月1日", "2025-03-01"])) == ([date(2025, 3, 1)], [(1, "date", "b")])
+    out = Field(name="b", title="b", formats=("%Y%m%d",))
+    assert split(one(Field(name="a", title="a", type="date"), out, [date(2025, 3, 1)], kind="share"))[0] == [
+        "20250301"
+    ]
+
+
 def test_text_instants_are_local_to_the_platform_unless_they_name_their_offset() -> None:
     values = ["2025-01-01 07:30:00", "2025-01-01T07:30:00.5+09:00", "2025-01-01T07:30:00Z", "2025-01-01",
               "2025-01-01 24:00:00", "2025-01-01 07:30:60", "1986-05-04 02:30:00"]  # fmt: skip
