@@ -228,7 +228,7 @@ def _check(value: object) -> None:
         for inner in value:
             _check(inner)
     elif isinstance(value, str):
-        if "\0" in value or not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
+        if "\0" in value or (not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value)):
             raise ValueError("a fact's text has no U+0000 and no lone surrogate")
     elif value is not None and not isinstance(value, int):
         raise ValueError(f"a fact is text, a whole number, true, false or null, not {type(value).__name__}")

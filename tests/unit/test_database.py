@@ -92,8 +92,7 @@ def test_hostile_text_and_nulls_come_back_exactly(database: Database) -> None:
                 "amount": st.none() | st.decimals(-(10**8), 10**8, places=3),
                 "yes": st.none() | st.booleans(),
                 "day": st.none() | st.dates(),
-                "instant": st.none()
-                | st.datetimes(dt.datetime(1, 1, 2), dt.datetime(9999, 12, 30), timezones=st.just(dt.UTC)),
+                "instant": st.none() | st.datetimes(timezones=st.just(dt.UTC)),
             }
         ),
         max_size=20,
@@ -173,7 +172,7 @@ def test_a_type_that_does_not_fit_is_unreadable(database: Database) -> None:
 def test_a_reader_may_stop_early_and_the_next_transaction_works(database: Database) -> None:
     with database.transaction() as connection:
         copy_in(connection, "things", [things([full(n, "x" * 1000) for n in range(5000)])])
-    with pytest.raises(LeaseLost), database.transaction() as connection:
+    with pytest.raises(LeaseLost), database.transaction() as connection:  # noqa: PT012
         for _ in copy_out(connection, "SELECT * FROM things", SHAPE, batch_rows=10):
             raise LeaseLost("换人了", "someone else has it")
     with database.transaction() as connection:
@@ -222,7 +221,7 @@ def unused_port() -> int:
 
 
 def test_a_broken_rule_names_the_constraint_and_no_value(database: Database) -> None:
-    with pytest.raises(Refused, match="things_words_key") as caught, database.transaction() as connection:
+    with pytest.raises(Refused, match="things_words_key") as caught, database.transaction() as connection:  # noqa: PT012
         connection.execute(sa.text("ALTER TABLE things ADD UNIQUE (words)"))
         for _ in range(2):
             connection.execute(sa.text("INSERT INTO things (words) VALUES (:w)"), {"w": "secret"})
@@ -230,7 +229,7 @@ def test_a_broken_rule_names_the_constraint_and_no_value(database: Database) -> 
 
 
 def test_a_lost_connection_is_unavailable_and_the_next_transaction_works(database: Database) -> None:
-    with pytest.raises(Unavailable), database.transaction() as connection:
+    with pytest.raises(Unavailable), database.transaction() as connection:  # noqa: PT012
         pid = connection.execute(sa.text("SELECT pg_backend_pid()")).scalar_one()
         with psycopg.connect(database._url.set(drivername="postgresql").render_as_string(False)) as other:
             other.execute("SELECT pg_terminate_backend(%s)", (pid,))
@@ -239,7 +238,7 @@ def test_a_lost_connection_is_unavailable_and_the_next_transaction_works(databas
 
 
 def test_our_own_errors_pass_and_nothing_stands(database: Database) -> None:
-    with pytest.raises(LeaseLost), database.transaction() as connection:
+    with pytest.raises(LeaseLost), database.transaction() as connection:  # noqa: PT012
         connection.execute(sa.text("INSERT INTO things (id) VALUES (1)"))
         raise LeaseLost("换人了", "someone else has it")
     assert read(database) == []

@@ -72,8 +72,7 @@ def test_a_large_batch_is_cut_into_chunks(staging: Staging) -> None:
 def whole(staging: Staging, name: str) -> bool:
     try:
         return sum(b.num_rows for b in staging.read(name)) == 300
-    except Unreadable as error:
-        assert name in error.en
+    except Unreadable:
         return False
 
 
