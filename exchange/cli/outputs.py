@@ -12,7 +12,7 @@ from catalog.authorise import FieldDecision
 from catalog.errors import Problem
 from connectors.seam import Step
 from exchange.ledger import Break
-from exchange.views import BatchRow, QuarantineRow, RouteStatus, StatementRow, Trace
+from exchange.views import BatchRow, QuarantineRow, Refusal, RouteStatus, StatementRow, Trace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +82,7 @@ class Batches:
     """leishu batches"""
 
     batches: list[BatchRow]
+    refusals: list[Refusal]  # of these batches, at once or later
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from exchange.cli.task import Answer, Code, Sheet
 from exchange.cli.words import title
 
 if TYPE_CHECKING:
-    from exchange.views import RouteStatus
+    from exchange.views import Refusal, RouteStatus
 
 
 def routes_sheet(routes: list[RouteStatus]) -> Sheet:
@@ -52,6 +52,8 @@ def batches(*, route: str | None, limit: int) -> Answer:
     """The latest batches, newest first, with the terms of their equations."""
     with opening.opened() as hub:
         found = hub.batches(route=route, limit=limit)
+        said_no = [b.id for b in found if b.counts.get("refused") or b.counts.get("refused_later")]
+        refusals = [r for id in said_no for r in hub.refusals(batch=id)]
     rows = []
     for b in found:
         why = say(b.words["zh"], b.words["en"]) if b.words else ""
@@ -67,10 +69,22 @@ def batches(*, route: str | None, limit: int) -> Answer:
         say("数量", "rows"),
     )
     return Answer(
-        output=outputs.Batches(batches=found),
-        sheets=[Sheet(columns=columns, rows=rows, below=1)] if rows else [],
+        output=outputs.Batches(batches=found, refusals=refusals),
+        sheets=[s for s in (Sheet(columns=columns, rows=rows, below=1), _refused(refusals)) if s.rows],
         words=[] if rows else [say("还没有批次", "no batches yet")],
     )
+
+
+def _refused(refusals: list[Refusal]) -> Sheet:
+    return Sheet(
+        title=say("拒收", "Refused"),
+        columns=(
+            say("平台", "platform"), say("批次号", "batch"), say("字段", "field"), say("代码", "code"),
+            say("行数", "rows"), say("原话", "its words"),
+        ),
+        rows=[(r.platform, r.number, r.field or "-", r.code, str(r.rows), r.words or "") for r in refusals],
+        numbers=frozenset({4}),
+    )  # fmt: skip
 
 
 def statement() -> Answer:

@@ -53,7 +53,7 @@ def test_a_fresh_home_gets_its_database_and_answers_every_question(ask: Ask) -> 
     assert ask("init")[0] == 0
     assert ask("init")[0] == 0, "safe to repeat"
     assert ask("status")[:2] == (0, {"routes": [], "cases": []})
-    assert ask("batches")[:2] == (0, {"batches": []})
+    assert ask("batches")[:2] == (0, {"batches": [], "refusals": []})
     assert ask("statement")[:2] == (0, {"rows": [], "closes": True, "settled": True})
     assert ask("quarantine", "list")[:2] == (0, {"rows": []})
     assert ask("quarantine", "show", "1")[:2] == (1, {"id": 1, "row": None})

@@ -31,7 +31,7 @@ from exchange.cli.outputs import COMMANDS
 from exchange.cli.schemas import FOLDER, stale
 from exchange.hub import Ran
 from exchange.ledger import Break
-from exchange.views import BatchRow, Copy, Event, QuarantineRow, RouteStatus, StatementRow, Trace
+from exchange.views import BatchRow, Copy, Event, QuarantineRow, Refusal, RouteStatus, StatementRow, Trace
 
 AT = datetime(2026, 3, 1, 16, 30, 5, tzinfo=UTC)  # 00:30:05 of the next day in Asia/Shanghai
 UID = "8c7ad8cf-3d1f-5b0e-9d0c-0f6f4d8f7a11"
@@ -75,8 +75,22 @@ class FakeHub:
             _batch(7, SHARE, "up", "delivered", SHARED),
             _batch(6, COLLECT, "collect", "set_aside", {}, unit="人员20260301.csv", words={"zh": "文件被截断", "en": "cut short"}),
             _batch(5, COLLECT, "collect", "closed", COLLECTED),
+            _batch(4, SHARE, "up", "settled", {"selected": 9, "delivered": 9, "accepted": 7, "refused_later": 2}),
         ]  # fmt: skip
         return self._or("batches", usual)
+
+    def refusals(self, *, batch: int) -> list[Refusal]:
+        assert batch == 4
+        one = Refusal(
+            platform="national",
+            route=SHARE,
+            number="2026030200004",
+            field="NAME",
+            code="4",
+            words="名称不合规范",
+            rows=2,
+        )
+        return [one]
 
     def statement(self) -> list[StatementRow]:
         usual = [
@@ -271,6 +285,14 @@ def test_instants_are_shown_on_the_clock_of_shanghai(hub: Use, capsys: pytest.Ca
     assert "2026-03-02 00:30:05" in capsys.readouterr().out
     main(["batches", "--json"])
     assert json.loads(capsys.readouterr().out)["batches"][0]["closed_at"] == "2026-03-02T00:30:05+08:00"
+
+
+def test_a_batch_shows_what_was_refused_of_it_in_the_platforms_words(
+    hub: Use, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["batches"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.split() == ["national", "2026030200004", "NAME", "4", "2", "名称不合规范"]
 
 
 def test_the_options_reach_the_hub(hub: Use, tmp_path: Path) -> None:
