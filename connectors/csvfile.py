@@ -222,7 +222,7 @@ class _Text(io.RawIOBase):
 
     def _fail(self, zh: str, en: str) -> NoReturn:
         self.failed = self._sheet.unreadable(zh, en)
-        raise self.failed
+        raise self.failed from None
 
 
 def _header(text: _Text, dialect: Dialect, layout: Layout, sheet: Sheet) -> list[str]:
@@ -296,7 +296,7 @@ def _parsed(text: _Text, names: list[str], dialect: Dialect, sheet: Sheet) -> It
     except (pa.ArrowException, UnicodeError, OSError, LeishuError):
         pass  # their text may hold a value
     if text.failed:
-        raise text.failed
+        raise text.failed from None
     where = f"第 {bad[0]} 条记录" if bad and bad[0] else "某条记录"
     place = f"record {bad[0]}" if bad and bad[0] else "a record"
     raise sheet.unreadable(

@@ -112,7 +112,7 @@ def errors(peer: Peer, *, reading: bool = False) -> Iterator[None]:
         found = _translate(peer, e, reading)
     else:
         return
-    raise found
+    raise found from None
 
 
 def _translate(peer: Peer, e: psycopg.Error, reading: bool) -> LeishuError:

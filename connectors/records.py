@@ -60,7 +60,7 @@ def _column(
         return pa.array([read(r.get(field.name)) for r in records], field.arrow_type)
     except (ValueError, TypeError, InvalidOperation, OverflowError, pa.ArrowException):
         pass  # their text may hold the value
-    raise garbled(field.name)
+    raise garbled(field.name) from None
 
 
 def _text(value: Any) -> str | None:

@@ -143,7 +143,7 @@ class Session:
                     if len(body) > s["most_bytes"]:
                         raise self._too_large(path)
                     if time.monotonic() > ends:
-                        raise self._silent()
+                        raise self._silent() from None
                 return answer.status_code, body, _asked_to_wait(answer)
         except requests.exceptions.SSLError:
             found: LeishuError = Refused(
@@ -155,7 +155,7 @@ class Session:
             found = self._garbled(path)
         except (requests.RequestException, OSError):
             found = self._silent()
-        raise found
+        raise found from None
 
     def _session(self) -> requests.Session:
         if self._made is None:

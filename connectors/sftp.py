@@ -106,7 +106,7 @@ class SftpLink:
             return client
         except (SSHException, OSError, EOFError):
             self.close()
-        raise broken(self._peer)
+        raise broken(self._peer) from None
 
     @contextmanager
     def client(self) -> Iterator[paramiko.SFTPClient]:
@@ -264,7 +264,7 @@ class SftpSink:
                 count, refused = self._write(out, payload)
             if not stands:
                 if c.stat(f"{path}.part").st_size == 0:
-                    raise broken(self._peer)
+                    raise broken(self._peer) from None
                 c.posix_rename(f"{path}.part", path)
             if name not in taken and f"{name}.done" not in present and f"{name}.done" not in taken:
                 with c.open(f"{path}.done", "wb") as marker:
@@ -347,7 +347,7 @@ def translated(peer: Peer, link: SftpLink) -> Iterator[None]:
     except (SSHException, OSError, EOFError):
         link.close()
         found = broken(peer)
-    raise found
+    raise found from None
 
 
 def _listed(peer: Peer, client: paramiko.SFTPClient, folder: str, *, lenient: bool = False) -> set[str]:
