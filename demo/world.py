@@ -34,7 +34,7 @@ def start(folder: Path, admin_url: str, *, seed: int = 330683, records: int = 10
           ) -> Handles:  # fmt: skip
     """All four platforms, running. Again: what runs is left alone, nothing is entered twice.
 
-    ``folder``: theirs, ``var/platforms`` say. ``admin_url``: a PostgreSQL login that may make databases.
+    ``folder``: theirs, ``var/platforms`` say. ``admin_url``: a PostgreSQL login that may make databases and logins.
     ``prefix``: of the databases' and logins' names. ``credentials``: a folder for the hub's logins, by
     default ``credentials`` beside ``folder``. ``options``: settings of the processes (echo, seconds,
     delay, rate, burst) by platform, read when a process starts. A folder that was started with

@@ -123,6 +123,10 @@ def _chunk(
     results: list[dict[str, Any]] = []
     changed: dict[str, tuple[str, dict[str, Any]]] = {}  # key: its business key, what to write
     gone: list[str] = []
+    numbers = connection.execute(
+        "SELECT nextval('national_number') FROM generate_series(1, %s)", [len(records)]
+    ).fetchall()
+    fresh = (int(row[0]) for row in numbers)
     for record in records:
         data: dict[str, Any] = record.get("record") or {}
         row, own = record["row"], data.get(KEYS[resource])
@@ -141,8 +145,7 @@ def _chunk(
             results.append({**_said(row, INVALID, key), "fields": fields})
             continue
         if key is None:
-            number = connection.execute("SELECT nextval('national_number')").fetchone()
-            key = f"GJ{CONTRACTS.index(resource) + 1}{number[0] if number else 0:012d}"
+            key = f"GJ{CONTRACTS.index(resource) + 1}{next(fresh):012d}"
             business[own or ""] = key
         before = changed.get(key, ("", {}))[1]
         changed[key] = (own or keys.get(key, ""), {**before, **data})
@@ -168,8 +171,9 @@ def _known(
     names = [r["key"] for r in records if r.get("key")]
     owns = [d[KEYS[resource]] for r in records if (d := r.get("record") or {}).get(KEYS[resource])]
     found = connection.execute(
-        "SELECT key, business_key FROM records WHERE resource = %s AND (key = ANY(%s) OR business_key = ANY(%s))",
-        [resource, names, owns],
+        "SELECT key, business_key FROM records WHERE resource = %s AND key = ANY(%s)"
+        " UNION SELECT key, business_key FROM records WHERE resource = %s AND business_key = ANY(%s)",
+        [resource, names, resource, owns],
     ).fetchall()
     return dict(found), {b: k for k, b in found}
 
@@ -177,15 +181,15 @@ def _known(
 def _write(connection: Connection, resource: str, changed: Mapping[str, tuple[str, dict[str, Any]]]) -> None:
     if not changed:
         return
-    data = [json.dumps(d, ensure_ascii=False) for _, d in changed.values()]
+    rows = [{"key": key, "own": own, "data": data} for key, (own, data) in changed.items()]
     connection.execute(
         "INSERT INTO records AS r (resource, key, business_key, data, number)"
         " SELECT %s, key, own, data, nextval('change_number')"
-        " FROM unnest(%s::text[], %s::text[], %s::jsonb[]) AS t(key, own, data)"
+        " FROM jsonb_to_recordset(%s) AS t(key text, own text, data jsonb)"
         " ON CONFLICT (resource, key) DO UPDATE SET data = r.data || excluded.data, deleted = false,"
         " fresh = r.deleted, number = excluded.number"
         " WHERE r.deleted OR r.data IS DISTINCT FROM r.data || excluded.data",
-        [resource, list(changed), [own for own, _ in changed.values()], data],
+        [resource, Jsonb(rows)],
     )
 
 
