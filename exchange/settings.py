@@ -18,7 +18,7 @@ class Settings:
     url: str | None = None  # LEISHU_DATABASE_URL; None = the embedded server under var
     slice_rows: int = 1_000_000
     batch_rows: int = 50_000
-    lease_seconds: int = 300
+    lease_seconds: int = 60  # a worker that fell silent for so long has lost its route
     shard_routes: int = 1  # routes of one mapped task
 
     @cached_property
@@ -34,6 +34,6 @@ class Settings:
             url=env.get("LEISHU_DATABASE_URL") or None,
             slice_rows=int(env.get("LEISHU_SLICE_ROWS", "1000000")),
             batch_rows=int(env.get("LEISHU_BATCH_ROWS", "50000")),
-            lease_seconds=int(env.get("LEISHU_LEASE_SECONDS", "300")),
+            lease_seconds=int(env.get("LEISHU_LEASE_SECONDS", "60")),
             shard_routes=int(env.get("LEISHU_SHARD_ROUTES", "1")),
         )

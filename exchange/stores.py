@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from functools import cached_property
 
 from sqlalchemy import Connection, text
 
-from catalog.errors import LeaseLost
+from catalog.errors import LeaseLost, LeishuError
 from connectors.credentials import Credentials
 from connectors.registry import Registry
 from connectors.seam import Link
@@ -76,11 +77,28 @@ class Stores:
             token = leases.acquire(connection, route, self.holder, self.settings.lease_seconds)
         if token is None:
             raise LeaseLost(f"交换任务 {route} 正由另一个进程运行", f"another worker runs the route {route}")
+        ended = threading.Event()
+        beat = threading.Thread(target=self._renew, args=(route, token, ended), daemon=True)
+        beat.start()
         try:
             yield token
         finally:
+            ended.set()
+            beat.join()
             with self.database.transaction() as connection:
                 leases.release(connection, route, token)
+
+    def _renew(self, route: str, token: int, ended: threading.Event) -> None:
+        """Keep the lease while the work goes on; one that cannot be kept is found lost at the close."""
+        seconds = self.settings.lease_seconds
+        while not ended.wait(seconds / 3):
+            try:
+                with self.database.transaction() as connection:
+                    leases.renew(connection, route, token, seconds)
+            except LeaseLost:
+                return
+            except LeishuError:
+                continue
 
     @contextmanager
     def closing(
