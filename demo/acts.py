@@ -147,12 +147,14 @@ def day_of_changes(handles: Handles, *, seed: int = 7, edits: int = 20, correcti
     done: list[Done] = []
     reported = set(world.frames["inspection_report"]["unit_code"].drop_nulls())
     held = _held_by_the_nation(handles, "key_unit")
-    own = world.sound("shengzhou", "key_unit").select("foreign_key", "unit_code")
+    own = world.sound("shengzhou", "key_unit").select("foreign_key", "unit_code", "risk_level")
     rows = [r for r in own.iter_rows(named=True) if r["unit_code"] in held]
     chance.shuffle(rows)
     free = [r for r in rows if r["unit_code"] not in reported]
     moved = [*free, *(r for r in rows if r not in free)][:2]
-    rest = [r for r in rows if r not in moved]
+    rest = sorted(
+        (r for r in rows if r not in moved), key=lambda r: r["risk_level"] == "2"
+    )  # edits change something
     for row in rest[:edits]:
         done.append(
             edit(handles, "shengzhou", "key_unit", row["foreign_key"], risk_level="2", risk_code_colour="O")
