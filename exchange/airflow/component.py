@@ -13,9 +13,19 @@ import sys
 from exchange.airflow import services
 from exchange.settings import Settings
 
-# Tasks and parses are forks: what the parent has imported costs them nothing (a second each otherwise).
+# Tasks and parses are forks: what the parent has imported costs them nothing (a CPU second otherwise).
+# Imported only: a polars or Arrow computation here would start threads that no fork has.
 PRELOADED = {
-    "scheduler": ("exchange.hub", "adbc_driver_postgresql.dbapi", "polars", "psycopg", "pyarrow.compute"),
+    "scheduler": (
+        "exchange.hub",
+        "adbc_driver_postgresql.dbapi",
+        "jsonschema",
+        "paramiko",
+        "polars",
+        "psycopg",
+        "pyarrow.compute",
+        "requests",
+    ),
     "dag-processor": ("exchange.hub",),
 }
 
