@@ -162,7 +162,7 @@ class Hub:
         routes = self.routes("share" if way == "settle" else way, contract)
         with self._stores.database.transaction() as connection:
             if way == "collect":
-                ran = dict(connection.execute(select(runs.c.route, runs.c.started_at)).tuples().all())
+                ran = dict(connection.execute(select(runs.c.route, runs.c.started_at)).all())
                 every = {r: timedelta(seconds=self._stores.declarations.ways[r].route.every) for r in routes}
                 due = [r for r in routes if r not in ran or self._clock() - ran[r] >= every[r]]
             elif way == "settle":

@@ -135,18 +135,14 @@ def status(stores: Stores, connection: Connection) -> list[RouteStatus]:
             select(batches.c.route, func.count())
             .where(batches.c.state.in_(["staged", "blocked", "sending"]))
             .group_by(batches.c.route)
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     pending: dict[str, Any] = dict(
         connection.execute(
             select(batches.c.route, func.sum(batches.c.counts["pending"].as_integer()))
             .where(batches.c.state == "delivered")
             .group_by(batches.c.route)
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     out = []
     for way in stores.declarations.ways.values():
