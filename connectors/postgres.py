@@ -264,7 +264,7 @@ def probe(peer: Peer, table_of: Callable[[Connection], str]) -> list[Step]:
     """The steps of a connection test: credential, name, port, login, and what ``table_of`` finds."""
 
     def credential() -> str:
-        _ = peer.secret
+        _ = peer.secret, peer.settings
         return ""
 
     def resolve() -> str:
