@@ -74,7 +74,7 @@ class Registry:
 
         Settings that are required may be absent here: the credential's ``extra`` may give them.
         """
-        from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+        from jsonschema import Draft202012Validator
 
         try:
             schema = dict(self.kind(kind).settings_schema)

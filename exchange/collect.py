@@ -30,6 +30,7 @@ from exchange.quarantine import put as quarantine
 from exchange.quarantine import seal_rows
 from exchange.stores import Stores, kill_point
 from mappings.mapper import Mapper, bind
+from quality.engine import ready
 from quality.judge import History, gate, judge
 from quality.judge import close as close_rules
 from quality.rules import Rules
@@ -106,6 +107,7 @@ def close(stores: Stores, batch_id: int, *, at: datetime) -> Counts:
         dict(stores.declarations.code_maps),
         time_zone=way.platform.time_zone,
     )
+    ready(way.suite.name)
     with stores.database.transaction() as connection:
         fields = batches.keep_field_set(connection, sorted(mapper.covers), at=at)
     work = _Work(

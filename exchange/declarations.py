@@ -24,6 +24,7 @@ from exchange.settings import ROOT
 from mappings.check import check as check_mapping
 from mappings.codemap import CodeMap, load_code_map
 from mappings.mapping import Mapping
+from quality.rules import check as check_suite
 from quality.suite import Suite
 from quality.suite import load as load_suite
 
@@ -380,6 +381,15 @@ def _way(
         )
     else:
         wrong += [("mapping", zh, en) for zh, en in check_mapping(mapping, source, target, code_maps)]
+    suite = got["suite"]
+    if suite is not None:
+        unfit = [
+            Problem(file=suite.file, line=line, zh=zh, en=en)
+            for line, (zh, en) in check_suite(suite, contract)
+        ]
+        r.report("suite", suite.name, unfit)
+        if unfit:
+            return None, unfit
     agreement = got["agreement"]
     if agreement is not None:
         got["entry"] = named["entry"].get(agreement.entry)

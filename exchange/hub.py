@@ -27,6 +27,7 @@ from catalog.errors import (
     Unavailable,
     Unreadable,
 )
+from catalog.shape import Field
 from connectors.credentials import Credentials, LocalCredentials
 from connectors.registry import default_registry
 from connectors.seam import Step
@@ -235,6 +236,8 @@ class Hub:
                 else:
                     self.prepare([route])
                     counts |= self.deliver([route])
+            except LedgerError:
+                raise
             except LeishuError as error:
                 failed[route] = error
         return Ran(counts=counts, failed=failed)
@@ -319,6 +322,7 @@ class Hub:
                     (e for e in self._stores.declarations.entries.values() if e.contract == contract.id), None
                 )
                 if entry is None:
+                    out[f"{contract.id}/{uid}"] = [_unlisted(f) for f in contract.fields]
                     continue
                 agreement = ways[0].agreement if ways else None
                 shown = share.record_batch(row, contract)
@@ -400,3 +404,17 @@ def _summed(done: dict[str, list[dict[str, int]]]) -> dict[str, dict[str, int]]:
         route: {name: sum(c.get(name, 0) for c in counts) for name in sorted({n for c in counts for n in c})}
         for route, counts in done.items()
     }
+
+
+def _unlisted(field: Field) -> FieldDecision:
+    return FieldDecision(
+        field=field.name,
+        title=field.title,
+        title_en=field.title_en,
+        decision="withheld",
+        mask=None,
+        reason_zh="目录里没有这份数据标准的可用条目",
+        reason_en="the catalog has no sound entry of this contract",
+        agreement=None,
+        revision=None,
+    )

@@ -9,7 +9,7 @@ from itertools import chain
 import pyarrow as pa
 
 from catalog import envelope
-from catalog.errors import Unreadable
+from catalog.errors import Blocked, Unreadable
 from connectors.seam import Slice
 from exchange import batches, cases
 from exchange.declarations import Way
@@ -41,6 +41,7 @@ def fetch(stores: Stores, route: str, *, at: datetime) -> list[int]:
                 stream = iter(extraction.batches)
                 head = next((b for b in stream if b.num_rows), None)
                 if head is None:
+                    _check_announced(way, extraction.announced)
                     break
                 staged = stores.staging.write(
                     "intake",
@@ -77,6 +78,15 @@ def fetch(stores: Stores, route: str, *, at: datetime) -> list[int]:
             if not extraction.more():
                 break
         return made
+
+
+def _check_announced(way: Way, announced: int | None) -> None:
+    """A sender that announces rows and gives none has not sent nothing."""
+    if announced:
+        raise Blocked(
+            f"{way.platform.title} 声明有 {announced} 行 {way.contract.title}, 实收 0 行: 请对方核对后重发",
+            f"{way.platform.id} announced {announced} rows of {way.contract.id} and gave none: ask it to send again",
+        )
 
 
 def _intake_schema(head: pa.RecordBatch) -> pa.Schema:
