@@ -30,6 +30,7 @@ from exchange.stores import Stores, kill_point
 from mappings.mapper import Mapper, bind
 
 WINDOW = 200_000  # changed records compared at a time: the most rows of one payload
+LAST = 2**31 - 1  # behind every ordinal of a position
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +74,7 @@ def prepare(stores: Stores, route: str, *, at: datetime) -> list[int]:
             after = batches.scan_of(connection, route, way.revision)
             upto = register.changed_upto(connection, way.contract)
             again = holdings.stale(connection, way.platform.id, way.contract)
-        if after[0] >= upto and not again:
+        if not _left(after, upto) and not again:
             return []
         declared = stores.declarations
         send = _Send(
@@ -94,6 +95,11 @@ def prepare(stores: Stores, route: str, *, at: datetime) -> list[int]:
         return list(_windows(stores, send, upto, again))
 
 
+def _left(after: tuple[int, int], upto: int) -> bool:
+    """Whether changes may lie behind ``after``: one batch can fill more than a window."""
+    return upto > 0 and after < (upto, LAST)
+
+
 def _windows(stores: Stores, send: _Send, upto: int, again: list[str]) -> Iterator[int]:
     contract = send.way.contract
     start = send.after
@@ -102,7 +108,7 @@ def _windows(stores: Stores, send: _Send, upto: int, again: list[str]) -> Iterat
             frame = register.current(connection, contract, again)
             chosen = _select(stores, connection, send, frame)
         yield from _commit(stores, send, chosen, start, start, f"stale/{upto}")
-    while start[0] < upto:
+    while _left(start, upto):
         with stores.database.transaction() as connection:
             parts = list(register.changes(connection, contract, after=start, upto=upto, limit=WINDOW))
             if not parts:
@@ -112,14 +118,14 @@ def _windows(stores: Stores, send: _Send, upto: int, again: list[str]) -> Iterat
             chosen = _select(stores, connection, send, frame.drop("position"))
         last = frame.select("position", "ordinal").row(-1)
         full = frame.height == WINDOW
-        end = (int(last[0]), int(last[1])) if full else (upto, 2**31 - 1)
+        end = (int(last[0]), int(last[1])) if full else (upto, LAST)
         yield from _commit(stores, send, chosen, start, end, "")
         start = end
         if not full:
             return
-    if start[0] < upto:
+    if _left(start, upto):
         with stores.database.transaction() as connection:
-            batches.move_scan(connection, send.way.route.id, (upto, 2**31 - 1), send.way.revision)
+            batches.move_scan(connection, send.way.route.id, (upto, LAST), send.way.revision)
 
 
 def _select(stores: Stores, connection: Connection, send: _Send, changed: pl.DataFrame) -> _Selected:
@@ -441,7 +447,7 @@ def behind(stores: Stores, connection: Connection, routes: Sequence[str]) -> lis
         if name not in upto:
             upto[name] = register.changed_upto(connection, way.contract)
         if (
-            batches.scan_of(connection, route, way.revision)[0] < upto[name]
+            _left(batches.scan_of(connection, route, way.revision), upto[name])
             or batches.open_of(connection, route)
             or holdings.stale(connection, way.platform.id, way.contract)
         ):
