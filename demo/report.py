@@ -128,5 +128,5 @@ def _where(out: Console, settings: Settings, done: Sequence[Mapping[str, object]
         say("谁能看到它的什么: ", "Who may see what of it: ") + f"{leishu} explain {record} --for national"
     )
     out.print(say("自己录入一条, 看它到达各平台: ", "Enter a record and watch it arrive: ")
-              + ".venv/bin/python -m demo.insert shengzhou")  # fmt: skip
-    out.print(say("停止: ", "Stop: ") + "make stop")
+              + f"{prefix}.venv/bin/python -m demo.insert shengzhou")  # fmt: skip
+    out.print(say("停止: ", "Stop: ") + f"{prefix}make stop")
