@@ -154,11 +154,11 @@ def select(layout: Layout, key: sql.Composable | None = None) -> sql.Composable:
     version = (
         sql.SQL("{}::text").format(sql.Identifier(layout.changed_at))
         if layout.changed_at
-        else sql.SQL("NULL")
+        else sql.SQL("NULL::text")
     )
-    op = operation(layout.operation) if layout.operation else sql.SQL("'u'")
+    op = operation(layout.operation) if layout.operation else sql.SQL("'u'::text")
     own = [as_layout(f) for f in layout.fields]
-    return sql.SQL(", ").join([key, op, version, sql.SQL("NULL"), sql.SQL("0"), *own])
+    return sql.SQL(", ").join([key, op, version, sql.SQL("NULL::text"), sql.SQL("0::int"), *own])
 
 
 def operation(declared: Operation) -> sql.Composable:

@@ -160,8 +160,8 @@ class FrontEndSource:
             sql.SQL("{}::text").format(sql.Identifier(s["key"])),
             operation(_operation(self._peer, self._layout)),
             sql.SQL("{}::text").format(sql.Identifier(s["time"])),
-            sql.SQL("NULL"),
-            sql.SQL("0"),
+            sql.SQL("NULL::text"),
+            sql.SQL("0::int"),
             *(as_layout(f) for f in self._layout.fields),
         ]
         return sql.SQL(", ").join(parts)

@@ -66,8 +66,8 @@ def connected(peer: Peer) -> Iterator[Connection]:
         connection.close()
 
 
-def connect(peer: Peer) -> Connection:
-    """Raises Unavailable or Refused; not in autocommit."""
+def login(peer: Peer) -> dict[str, Any]:
+    """What libpq needs to connect, the password among it."""
     s = peer.settings
     read_ms, statement_ms = int(s["read_seconds"] * 1000), int(s["statement_seconds"] * 1000)
     options = {
@@ -80,6 +80,12 @@ def connect(peer: Peer) -> Connection:
     }  # fmt: skip
     if s.get("sslrootcert"):
         options["sslrootcert"] = s["sslrootcert"]
+    return {k: v for k, v in options.items() if v is not None}
+
+
+def connect(peer: Peer) -> Connection:
+    """Raises Unavailable or Refused; not in autocommit."""
+    s, options = peer.settings, login(peer)
     where = f"{s['host']}:{s['port']}"
     try:
         return psycopg.connect(**options)
@@ -109,16 +115,16 @@ def errors(peer: Peer, *, reading: bool = False) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as e:
-        found = _translate(peer, e, reading)
+        d = e.diag
+        named = ".".join(p for p in (d.schema_name, d.table_name, d.column_name) if p)
+        found = translated(peer, e.sqlstate or "", named or d.constraint_name or "", reading=reading)
     else:
         return
     raise found from None
 
 
-def _translate(peer: Peer, e: psycopg.Error, reading: bool) -> LeishuError:
-    state = e.sqlstate or ""
-    d = e.diag
-    what = ".".join(p for p in (d.schema_name, d.table_name, d.column_name) if p) or d.constraint_name or ""
+def translated(peer: Peer, state: str, what: str = "", *, reading: bool = True) -> LeishuError:
+    """Our error for a SQLSTATE; ``what`` names a table, column or constraint."""
     at = f"({what})" if what else ""
     if state == "42501":
         return Refused(
@@ -212,7 +218,7 @@ def as_layout(field: Field) -> sql.Composable:
     column = sql.Identifier(field.name)
     if field.type in TEXT_TYPES:
         return sql.SQL("{}::text").format(column)
-    kind = {"integer": "bigint", "decimal": "numeric", "boolean": "boolean", "date": "date"}
+    kind = {"integer": "bigint", "decimal": "numeric::text", "boolean": "boolean", "date": "date"}
     return sql.SQL("{}::{}").format(column, sql.SQL(kind.get(field.type, "timestamptz")))
 
 
