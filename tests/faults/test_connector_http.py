@@ -232,7 +232,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(world: HttpWorld, tmp_
 
 
 def test_late_answers_by_field_are_asked_for(world: HttpWorld) -> None:
-    sent = payload(world, [{"_key": None, "code": f"A{i}", "name": "甲", "note": None} for i in range(5)])  # type: ignore[arg-type]
+    sent = payload(world, [{"_key": None, "code": f"A{i}", "name": "甲", "note": None} for i in range(5)])
     world.api.late = True
     sink = world.link.sink(world.into)
     first = sink.deliver(sent, key="b1")
@@ -265,7 +265,7 @@ def test_late_answers_by_field_are_asked_for(world: HttpWorld) -> None:
              b'{"receipt": "R", "status": "done", "results": [{"row": 0, "code": "1", "fields": ["x"]}]}']
 )  # fmt: skip
 def test_a_receipt_that_cannot_be_read_leaves_the_outcome_open(world: HttpWorld, body: bytes) -> None:
-    sent = payload(world, [{"_key": "A1", "name": "甲", "note": None}])  # type: ignore[arg-type]
+    sent = payload(world, [{"_key": "A1", "name": "甲", "note": None}])
     world.link.source(world.out).extract(Slice(cursor=None))  # a token is there
     world.api.answers = [(202, {}, body)]
     sink = world.link.sink(world.into)
@@ -277,6 +277,6 @@ def test_a_receipt_that_cannot_be_read_leaves_the_outcome_open(world: HttpWorld,
 
 def test_a_tombstone_may_come_without_a_record(world: HttpWorld) -> None:
     world.enter([("i", "A1", {"name": "甲"}), ("d", "A1", {})])
-    rows, cursor = read_all(world)  # type: ignore[arg-type]
+    rows, cursor = read_all(world)
     assert [(r["_op"], r["code"]) for r in rows] == [("i", "A1"), ("d", None)]
-    assert rows_of(world, cursor)[0] == []  # type: ignore[arg-type]
+    assert rows_of(world, cursor)[0] == []

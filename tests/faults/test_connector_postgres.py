@@ -148,7 +148,7 @@ def test_a_value_of_another_type_is_unreadable_without_the_value(world: Database
 def test_an_operation_that_is_not_declared_is_unreadable(front_end: FrontEndWorld) -> None:
     front_end.enter([("x", "A1", {"name": "甲"})])
     with pytest.raises(Unreadable, match="operation"):
-        rows_of(front_end, None)  # type: ignore[arg-type]
+        rows_of(front_end, None)
 
 
 def test_rows_that_no_table_takes_are_answered_singly(world: DatabaseWorld) -> None:
@@ -186,7 +186,7 @@ def test_without_a_table_of_deliveries_the_effect_is_still_one(front_end: FrontE
             c.execute(f"GRANT USAGE ON SCHEMA {schema} TO {role}")
             c.execute(f"GRANT SELECT, INSERT ON ex_in TO {role}")
             sink = link("front_end", postgres_secret(front_end.url, login=role)).sink(front_end.into)
-            sent = payload(front_end, [{"_key": "A1", "name": "甲", "note": None}])  # type: ignore[arg-type]
+            sent = payload(front_end, [{"_key": "A1", "name": "甲", "note": None}])
             assert sink.deliver(sent, key="b1") == sink.deliver(sent, key="b1")
             assert front_end.writes() == 1
         finally:
@@ -240,11 +240,11 @@ def test_a_number_that_commits_late_is_read_once(front_end: FrontEndWorld) -> No
     with open_transaction(front_end.url) as late:
         append(late, [("i", "LATE", {"name": "迟"})])
         front_end.enter([("i", "A1", {"name": "甲"})])
-        rows, cursor = read_all(front_end)  # type: ignore[arg-type]
+        rows, cursor = read_all(front_end)
         assert [r["_key"] for r in rows] == ["A1"]
-    rows, cursor = read_all(front_end, cursor)  # type: ignore[arg-type]
+    rows, cursor = read_all(front_end, cursor)
     assert [r["_key"] for r in rows] == ["LATE"]
-    assert rows_of(front_end, cursor)[0] == []  # type: ignore[arg-type]
+    assert rows_of(front_end, cursor)[0] == []
 
 
 def test_a_writer_elsewhere_on_the_server_holds_nothing_back(
@@ -291,12 +291,12 @@ def test_marks_are_written_back_where_asked_for(front_end: FrontEndWorld) -> Non
         c.execute("ALTER TABLE ex_out ADD cd_read timestamp")
     front_end.link = link("front_end", postgres_secret(front_end.url), mark="cd_read")
     front_end.enter([("i", f"A{i}", {"name": "甲"}) for i in range(4)])
-    rows, cursor = read_all(front_end, limit=3)  # type: ignore[arg-type]
+    rows, cursor = read_all(front_end, limit=3)
     assert [r["_key"] for r in rows] == ["A0", "A1", "A2", "A3"]
     with psycopg.connect(front_end.url) as c:
         assert c.execute("SELECT count(*) FROM ex_out WHERE cd_read IS NULL").fetchone() == (0,)
-    assert rows_of(front_end, cursor)[0] == []  # type: ignore[arg-type]
-    assert len(rows_of(front_end, None)[0]) == 4  # type: ignore[arg-type]
+    assert rows_of(front_end, cursor)[0] == []
+    assert len(rows_of(front_end, None)[0]) == 4
 
 
 def test_a_missing_credential_fails_the_first_step(tmp_path: Path) -> None:

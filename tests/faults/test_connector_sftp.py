@@ -49,7 +49,7 @@ def test_a_host_key_that_changed_is_refused_with_both_fingerprints(world: SftpWo
         pass
     with closing(link("sftp", other(world, key=foreign))) as changed:
         with pytest.raises(Refused, match=r"SHA256:.* is declared, SHA256:.* was seen"):
-            changed.sink(world.into).deliver(payload(world, []), key="b1")  # type: ignore[arg-type]
+            changed.sink(world.into).deliver(payload(world, []), key="b1")
         assert changed.test()[-1].name_en == "host key"
     assert world.writes() == 1  # the archive folder alone: nothing was sent, no login tried
 
@@ -87,10 +87,10 @@ def test_a_missing_folder_is_named(world: SftpWorld) -> None:
 
 def test_a_connection_that_broke_is_made_again(world: SftpWorld) -> None:
     world.enter([("i", "A1", {"name": "甲"})])
-    _, cursor, _ = rows_of(world, None)  # type: ignore[arg-type]
+    _, cursor, _ = rows_of(world, None)
     world.link.close()
     world.enter([("i", "A2", {"name": "乙"})])
-    assert [r["_key"] for r in rows_of(world, cursor)[0]] == ["A2"]  # type: ignore[arg-type]
+    assert [r["_key"] for r in rows_of(world, cursor)[0]] == ["A2"]
 
 
 SOUND = (HEADER + "A1,甲,,新增\r\n").encode("gb18030")
@@ -117,20 +117,20 @@ def test_an_unsound_file_is_set_aside_and_the_next_one_read(world: SftpWorld, ca
     world.give("unit_1.csv", data, done)
     world.give("unit_2.csv", SOUND, "1\n")
     with pytest.raises(Unreadable) as e:
-        rows_of(world, None)  # type: ignore[arg-type]
+        rows_of(world, None)
     assert "unit_1.csv" in e.value.zh
     assert words in e.value.en
     assert (e.value.unit, e.value.resume) == ("unit_1.csv", "unit_1.csv")
     assert not any(v in e.value.zh + e.value.en for v in ("甲", "乙", "张三", "half", "busy"))
-    assert [r["_key"] for r in rows_of(world, e.value.resume)[0]] == ["A1"]  # type: ignore[arg-type]
+    assert [r["_key"] for r in rows_of(world, e.value.resume)[0]] == ["A1"]
 
 
 def test_a_file_without_its_marker_waits(world: SftpWorld) -> None:
     world.give("unit_1.csv", SOUND, None)
     world.give("unit_0.csv.part", SOUND, None)
-    assert rows_of(world, None) == ([], None, False)  # type: ignore[arg-type]
+    assert rows_of(world, None) == ([], None, False)
     world.give("unit_1.csv", SOUND, "")
-    assert len(read_all(world)[0]) == 1  # type: ignore[arg-type]
+    assert len(read_all(world)[0]) == 1
 
 
 def test_names_of_the_server_lead_nowhere_else(world: SftpWorld) -> None:
@@ -140,13 +140,13 @@ def test_names_of_the_server_lead_nowhere_else(world: SftpWorld) -> None:
     (world.root / "out" / "unit_link.csv.done").write_text("")
     (world.root / "out" / "unit_a\\b.csv").write_bytes(SOUND)
     (world.root / "out" / "unit_a\\b.csv.done").write_text("")
-    assert rows_of(world, None)[0] == []  # type: ignore[arg-type]
+    assert rows_of(world, None)[0] == []
 
 
 def test_read_files_move_to_the_archive_with_their_markers(world: SftpWorld) -> None:
     for _ in range(2):
         world.enter([("i", "A1", {"name": "甲"})])
-    _, cursor, more = rows_of(world, None)  # type: ignore[arg-type]
+    _, cursor, more = rows_of(world, None)
     assert more
     source = world.link.source(world.out)
     assert cursor is not None
@@ -157,7 +157,7 @@ def test_read_files_move_to_the_archive_with_their_markers(world: SftpWorld) -> 
 
 
 def test_a_send_broken_off_between_file_and_marker_is_finished(world: SftpWorld) -> None:
-    sent = payload(world, [{"_key": "A1", "name": "甲", "note": None}])  # type: ignore[arg-type]
+    sent = payload(world, [{"_key": "A1", "name": "甲", "note": None}])
     sink = world.link.sink(world.into)
     first = sink.deliver(sent, key="b1")
     name = first.reference or ""
@@ -170,7 +170,7 @@ def test_a_send_broken_off_between_file_and_marker_is_finished(world: SftpWorld)
 
 
 def test_a_file_that_the_platform_took_already_is_not_sent_again(world: SftpWorld) -> None:
-    sent = payload(world, [{"_key": "A1", "name": "甲", "note": None}])  # type: ignore[arg-type]
+    sent = payload(world, [{"_key": "A1", "name": "甲", "note": None}])
     sink = world.link.sink(world.into)
     name = sink.deliver(sent, key="b1").reference or ""
     for moved in (name, f"{name}.done"):
@@ -183,7 +183,7 @@ def test_characters_that_the_encoding_lacks_are_answered_singly(world: SftpWorld
     records = [{"_key": "A1", "name": "雷⚡", "note": None}, {"_key": "A2", "name": "乙", "note": None},
                {"_key": None, "code": None, "name": "丙", "note": None}]  # fmt: skip
     with closing(link("sftp", other(world), encoding="GBK")) as narrow:
-        receipt = narrow.sink(world.into).deliver(payload(world, records), key="b1")  # type: ignore[arg-type]
+        receipt = narrow.sink(world.into).deliver(payload(world, records), key="b1")
     assert [(r["row"], r["field"], r["code"]) for r in receipt.rows.to_pylist()] == [
         (0, "name", "4"),
         (2, None, "4"),
