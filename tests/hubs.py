@@ -279,3 +279,39 @@ def expected(world: World, platform: str, contract: str) -> tuple[Rows, Rows]:
         and not (platform == "national" and (contract, key) in refused(world))
     }
     return own, dict(zip(chosen, rendered(platform, contract, list(chosen.values())), strict=True))
+
+
+# -- what changed at the platforms
+
+State = dict[str, dict[tuple[str, str], dict[str, str | None]]]  # platform: (contract, business key): fields
+Change = str | dict[str, str | None]  # "gone", or the fields that have another value now
+Changes = dict[str, dict[tuple[str, str], Change]]
+
+
+def state(scene: Scene) -> State:
+    """What all platforms hold, the broken rows left out; the platforms' own keys are no part of it."""
+    bad = {(b.platform, b.contract, b.foreign_key) for b in scene.world.labels}
+    found: State = {}
+    for platform in PLATFORMS:
+        rows = found.setdefault(platform, {})
+        for contract in CONTRACTS:
+            for row in scene.rows(platform, contract):
+                if (platform, contract, row.pop("_key")) not in bad:
+                    key = (contract, str(row[BUSINESS_KEYS[contract]]))
+                    assert key not in rows, f"{platform} holds {key} twice"
+                    rows[key] = row
+    return found
+
+
+def changes(before: State, after: State) -> Changes:
+    """Platform: each record that is gone, new (all its fields that have a value) or other than before."""
+    found: Changes = {}
+    for platform, now in after.items():
+        was, made = before[platform], found.setdefault(platform, {})
+        for key in was.keys() - now.keys():
+            made[key] = "gone"
+        for key, row in now.items():
+            old = was.get(key, dict.fromkeys(row))
+            if key not in was or old != row:
+                made[key] = {n: v for n, v in row.items() if v != old[n]}
+    return found
