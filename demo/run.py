@@ -143,7 +143,7 @@ def _until_quiet(hub: Hub, since: datetime, timeout: float, zh: str, en: str) ->
         fresh = {
             s.route
             for s in states
-            if s.route in collects and s.ended_at and s.started_at and s.started_at > since
+            if s.route in collects and s.started_at and s.ended_at and s.ended_at >= s.started_at > since
         }
         waiting, pending = sum(s.waiting for s in states), sum(s.pending for s in states)
         behind = len(hub.due("share")) + len(hub.due("settle"))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -67,6 +67,7 @@ OUTCOMES: dict[type[LeishuError], str] = {
     LedgerError: "ledger",
     DeclarationError: "declaration",
 }
+PAUSE = timedelta(seconds=60)  # before a platform that did not answer is asked again
 STAGING_KEEP = timedelta(days=30)  # what a closed batch had staged
 
 
@@ -162,10 +163,15 @@ class Hub:
         """Shards with something to do now: route ids joined by commas, one job each."""
         routes = self.routes("share" if way == "settle" else way, contract)
         with self._stores.database.transaction() as connection:
+            ran = {r.route: r for r in connection.execute(select(runs))}
+            at = self._clock()
+            silent = {
+                r for r, run in ran.items() if run.outcome == "unavailable" and at - run.started_at < PAUSE
+            }
+            routes = [r for r in routes if r not in silent]
             if way == "collect":
-                ran = dict(connection.execute(select(runs.c.route, runs.c.started_at)).all())
                 every = {r: timedelta(seconds=self._stores.declarations.ways[r].route.every) for r in routes}
-                due = [r for r in routes if r not in ran or self._clock() - ran[r] >= every[r]]
+                due = [r for r in routes if r not in ran or at - ran[r].started_at >= every[r]]
             elif way == "settle":
                 due = [r for r in routes if batches.unsettled(connection, r)]
             else:
@@ -175,7 +181,7 @@ class Hub:
 
     def fetch(self, routes: Sequence[str]) -> list[int]:
         """Collect, first half: stage what the platforms have. The batches to close."""
-        done = self._each(routes, lambda r: intake.fetch(self._stores, r, at=self._clock()), first=True)
+        done = self._each(routes, lambda r: intake.fetch(self._stores, r, at=self._clock()), half="first")
         return self._all(done, [b for made in done[0].values() for b in made])
 
     def close(self, routes: Sequence[str]) -> dict[str, dict[str, int]]:
@@ -185,7 +191,7 @@ class Hub:
 
     def prepare(self, routes: Sequence[str]) -> list[int]:
         """Share, first half: decide, authorise and stage. The batches to deliver."""
-        done = self._each(routes, lambda r: share.prepare(self._stores, r, at=self._clock()), first=True)
+        done = self._each(routes, lambda r: share.prepare(self._stores, r, at=self._clock()), half="first")
         return self._all(done, [b for made in done[0].values() for b in made])
 
     def deliver(self, routes: Sequence[str]) -> dict[str, dict[str, int]]:
@@ -198,7 +204,7 @@ class Hub:
         done = self._each(
             routes,
             lambda r: [c.to_dict() for c in share.settle(self._stores, r, at=self._clock())],
-            first=True,
+            half="after",
         )
         return self._all(done, _summed(done[0]))
 
@@ -347,7 +353,11 @@ class Hub:
     # -- a route's failure is its own
 
     def _each(
-        self, routes: Sequence[str], work: Callable[[str], T], *, first: bool = False
+        self,
+        routes: Sequence[str],
+        work: Callable[[str], T],
+        *,
+        half: Literal["first", "second", "after"] = "second",
     ) -> tuple[dict[str, T], dict[str, LeishuError]]:
         """Every route to its end; (results, failures) by route. How each ended is kept for status."""
         done: dict[str, T] = {}
@@ -360,7 +370,8 @@ class Hub:
                 raise
             except LeishuError as error:
                 failed[route] = error
-            self._note(route, started, failed.get(route), first=first)
+            over = half == "second" or (half == "first" and not done.get(route))
+            self._note(route, started, failed.get(route), begins=half == "first", over=over)
         return done, failed
 
     def _open(self, route: str, work: Callable[..., Counts]) -> list[dict[str, int]]:
@@ -369,12 +380,14 @@ class Hub:
             waiting = [b.id for b in batches.open_of(connection, route)]
         return [work(self._stores, b, at=self._clock()).to_dict() for b in waiting]
 
-    def _note(self, route: str, started: datetime, error: LeishuError | None, *, first: bool) -> None:
-        """The first half says when a run began; it is done when the second half is."""
-        if isinstance(error, LeaseLost):
+    def _note(
+        self, route: str, started: datetime, error: LeishuError | None, *, begins: bool, over: bool
+    ) -> None:
+        """A run begins with its first half, and is over with the second, or where the first found nothing."""
+        if isinstance(error, LeaseLost) or (error is None and not begins and not over):
             return
-        values: dict[str, Any] = {"started_at": started} if first else {}
-        if error is not None or not first:
+        values: dict[str, Any] = {"started_at": started} if begins else {}
+        if error is not None or over:
             outcome = "done" if error is None else OUTCOMES[type(error)]
             words = None if error is None else {"zh": error.zh, "en": error.en}
             values |= {"ended_at": self._clock(), "outcome": outcome, "words": words}
