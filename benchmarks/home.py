@@ -98,8 +98,16 @@ def _routes(contract: Contract) -> dict[str, Any]:
 
 def _credential(home: Path, name: str, url: str) -> None:
     parts = urlsplit(url)
-    extra = {"host": parts.hostname or "127.0.0.1", "port": str(parts.port or 5432), "database": parts.path[1:]}
-    secret = {"login": unquote(parts.username or ""), "password": unquote(parts.password or ""), "extra": extra}
+    extra = {
+        "host": parts.hostname or "127.0.0.1",
+        "port": str(parts.port or 5432),
+        "database": parts.path[1:],
+    }
+    secret = {
+        "login": unquote(parts.username or ""),
+        "password": unquote(parts.password or ""),
+        "extra": extra,
+    }
     path = home / "var/credentials" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)

@@ -15,7 +15,13 @@ SEED = 330600
 POOL = 10_000  # units; each stands at as many sites as the rows need
 AS_OF = date(2025, 11, 1)
 TABLE = "key_unit"
-STATUS = {"1": "在业", "2": "停业", "3": "迁出", "4": "注销", "9": "其他"}  # the platforms' words for CT_ENT_STATUS
+STATUS = {
+    "1": "在业",
+    "2": "停业",
+    "3": "迁出",
+    "4": "注销",
+    "9": "其他",
+}  # the platforms' words for CT_ENT_STATUS
 TYPES = {"integer": "bigint", "decimal": "numeric(9,6)", "boolean": "boolean", "date": "date",
          "datetime": "timestamptz"}  # fmt: skip
 
@@ -58,7 +64,9 @@ def _pool(names: list[str]) -> pl.DataFrame:
     frame = units.make(np.random.default_rng(SEED), {"shaoxing": POOL}, AS_OF)
     nth = pl.int_range(pl.len())
     broken, which = nth % 100 == 7, nth // 100 % 3
-    wrong = pl.Series([identities.other_check(c) for c in frame["superv_org_code"].unique(maintain_order=True)])
+    wrong = pl.Series(
+        [identities.other_check(c) for c in frame["superv_org_code"].unique(maintain_order=True)]
+    )
     return frame.select(
         nth.alias("n"),
         *(pl.col(n) for n in names if n not in ("superv_org_code", "lp_class", "safety_contact_phone", "unit_status")),

@@ -32,13 +32,18 @@ LIMIT_MIB = 512  # what the hub's process may take
 def main() -> int:
     options = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     options.add_argument("--rows", type=int, default=1_000_000)
-    options.add_argument("--server", help="a PostgreSQL of your own (URL; may make databases); else an embedded one")
+    options.add_argument(
+        "--server", help="a PostgreSQL of your own (URL; may make databases); else an embedded one"
+    )
     given = options.parse_args()
     folder = Settings.read().var / "bench"
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix="run-") as scratch, _server(folder, given.server) as (
-        url,
-        postmaster,
+    with (
+        tempfile.TemporaryDirectory(dir=folder, prefix="run-") as scratch,
+        _server(folder, given.server) as (
+            url,
+            postmaster,
+        ),
     ):
         with _databases(url) as urls:
             found = _run(Path(scratch), urls, postmaster, given.rows)
@@ -153,12 +158,16 @@ def _databases(url: str) -> Iterator[dict[str, str]]:
         try:
             for name in names.values():
                 connection.execute(
-                    sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'").format(sql.Identifier(name))
+                    sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'").format(
+                        sql.Identifier(name)
+                    )
                 )
             yield {p: f"{root}/{n}" + (f"?{options}" if options else "") for p, n in names.items()}
         finally:
             for name in names.values():
-                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+                connection.execute(
+                    sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+                )
 
 
 def _checkpoint(url: str) -> None:
@@ -193,7 +202,9 @@ def _show(found: dict[str, Any]) -> None:
         peak = f"{cost['peak_mib']:9.0f}" if cost["peak_mib"] else " " * 9
         print(f"{name:<26}{cost['wall']:9.1f}{cost['client_cpu']:12.1f}{cost['server_cpu']:12.1f}{peak}")
 
-    print(f"\n{found['rows']:,} records x {found['columns']} columns, {found['bytes'] / 2**20:.0f} MiB in the source\n")
+    print(
+        f"\n{found['rows']:,} records x {found['columns']} columns, {found['bytes'] / 2**20:.0f} MiB in the source\n"
+    )
     print(f"{'':<26}{'wall s':>9}{'client CPU':>12}{'server CPU':>12}{'peak MiB':>9}")
     line("limit: in", found["limit"]["in"])
     line("limit: out", found["limit"]["out"])
@@ -202,5 +213,7 @@ def _show(found: dict[str, Any]) -> None:
         line(f"hub: {name}", cost)
     line("hub: both", found["hub"]["both"])
     ratio = found["ratio"]
-    print(f"\nhub / limit: wall {ratio['wall']}, CPU {ratio['cpu']}; peak {ratio['peak_mib']} MiB of {LIMIT_MIB}")
+    print(
+        f"\nhub / limit: wall {ratio['wall']}, CPU {ratio['cpu']}; peak {ratio['peak_mib']} MiB of {LIMIT_MIB}"
+    )
     print(f"collect {found['collect']}\nshare {found['share']}")

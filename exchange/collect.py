@@ -37,7 +37,7 @@ from quality.rules import Rules
 from quality.rules import compile as compile_rules
 from quality.survey import Survey, survey
 
-KEPT_BYTES = 96 * 2**20  # of conformed rows kept in memory between two passes
+KEPT_BYTES = 24 * 2**20  # of conformed rows kept in memory between two passes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ class Settings:
     home: Path
     url: str | None = None  # LEISHU_DATABASE_URL; None = the embedded server under var
     slice_rows: int = 1_000_000
-    batch_rows: int = 50_000
+    batch_rows: int = 10_000
     lease_seconds: int = 60  # a worker that fell silent for so long has lost its route
     shard_routes: int = 1  # routes of one mapped task
 
@@ -33,7 +33,7 @@ class Settings:
             home=Path(env.get("LEISHU_HOME") or ROOT / "demo").resolve(),
             url=env.get("LEISHU_DATABASE_URL") or None,
             slice_rows=int(env.get("LEISHU_SLICE_ROWS", "1000000")),
-            batch_rows=int(env.get("LEISHU_BATCH_ROWS", "50000")),
+            batch_rows=int(env.get("LEISHU_BATCH_ROWS", "10000")),
             lease_seconds=int(env.get("LEISHU_LEASE_SECONDS", "60")),
             shard_routes=int(env.get("LEISHU_SHARD_ROUTES", "1")),
         )
