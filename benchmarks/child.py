@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,11 +19,10 @@ from exchange.settings import Settings
 def main() -> int:
     options = argparse.ArgumentParser()
     options.add_argument("home", type=Path)
-    options.add_argument("url")
     options.add_argument("--postmaster", type=int)
     given = options.parse_args()
     steps: dict[str, dict[str, float]] = {}
-    with Hub.open(Settings(home=given.home, url=given.url)) as hub:
+    with Hub.open(Settings(home=given.home, url=os.environ["LEISHU_DATABASE_URL"])) as hub:
         problems = hub.problems()
         if problems:
             print("\n".join(map(str, problems)), file=sys.stderr)

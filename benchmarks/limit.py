@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from benchmarks.records import TABLE
 
@@ -27,14 +29,22 @@ def move(source: str, target: str, names: list[str]) -> None:
 
 def _pipe(source: str, target: str, listed: str) -> None:
     psql = [str(_psql()), "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1"]
-    read = [*psql, "--dbname", source, "-c", f"COPY (SELECT {listed} FROM {TABLE}) TO STDOUT (FORMAT binary)"]
-    write = [*psql, "--dbname", target, "-c", f"COPY staging ({listed}) FROM STDIN (FORMAT binary)"]
-    with subprocess.Popen(read, stdout=subprocess.PIPE) as reader:
-        written = subprocess.run(write, stdin=reader.stdout, check=False).returncode
+    read = [*psql, "-c", f"COPY (SELECT {listed} FROM {TABLE}) TO STDOUT (FORMAT binary)"]
+    write = [*psql, "-c", f"COPY staging ({listed}) FROM STDIN (FORMAT binary)"]
+    with subprocess.Popen(read, stdout=subprocess.PIPE, env=_place(source)) as reader:
+        written = subprocess.run(write, stdin=reader.stdout, env=_place(target), check=False).returncode
         if reader.stdout is not None:
             reader.stdout.close()
     if reader.returncode or written:
         raise RuntimeError("COPY failed: its words stand above")
+
+
+def _place(url: str) -> dict[str, str]:
+    """Where psql goes, by environment: a command line would show the password."""
+    names = {"host": "PGHOST", "hostaddr": "PGHOSTADDR", "port": "PGPORT", "dbname": "PGDATABASE", "user": "PGUSER",
+             "password": "PGPASSWORD", "sslmode": "PGSSLMODE"}  # fmt: skip
+    told = conninfo_to_dict(url)
+    return {**os.environ, **{variable: str(told[name]) for name, variable in names.items() if told.get(name)}}
 
 
 def _psql() -> Path:
