@@ -25,7 +25,7 @@ from exchange.batches import Batch
 from exchange.declarations import Way
 from exchange.keys import row_digests, seal_values, tokens, uids
 from exchange.ledger import Entry
-from exchange.merge import CONFLICTED, ECHOED, REGISTERED, SUPERSEDED, UNCHANGED, Authority, merge
+from exchange.merge import CONFLICTED, ECHOED, REGISTERED, SUPERSEDED, UNCHANGED, Authority, arrived, merge
 from exchange.quarantine import put as quarantine
 from exchange.quarantine import seal_rows
 from exchange.stores import Stores, kill_point
@@ -336,8 +336,11 @@ def _merge(work: _Work, connection: Connection, rows: pl.DataFrame, tally: _Tall
     covered = [n for n in names if n in rows.columns]
     ids = rows["uid"].to_list()
     now = register.current(connection, contract, ids, lock=True)
+    sent = holdings.unanswered(connection, way.platform.id, contract, ids)  # first: held then has its answer
     held = holdings.held(connection, way.platform.id, contract, ids)
     base = _held_values(connection, way, held, now, covered)
+    if sent.height:
+        base = arrived(rows, base, _held_values(connection, way, sent, now, covered), names)
     platforms = work.stores.declarations.platforms
     authority = Authority(
         ranks={level: i for i, level in enumerate(contract.authority)},

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import polars as pl
 import pyarrow as pa
-from sqlalchemy import ColumnElement, Connection, Text, func, literal, select, text
+from sqlalchemy import ColumnElement, Connection, Text, case, func, literal, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
 from catalog.contract import Contract
 from exchange.database import copy_in, copy_out
-from exchange.tables import holdings, movements, xref
+from exchange.tables import batches, holdings, movements, outbox, xref
 
 FRAME = pa.schema(
     [
@@ -54,6 +54,36 @@ def held(connection: Connection, platform: str, contract: Contract, uids: Sequen
     )
     parts = list(copy_out(connection, query, FRAME))
     return pl.DataFrame(pl.from_arrow(pa.Table.from_batches(parts, schema=FRAME)))
+
+
+def unanswered(
+    connection: Connection, platform: str, contract: Contract, uids: Sequence[str]
+) -> pl.DataFrame:
+    """FRAME: what was sent of these records without an answer yet, as the platform holds it if it arrived."""
+    on_the_way = (
+        select(batches.c.id)
+        .join(outbox, outbox.c.batch == batches.c.id)
+        .where(
+            batches.c.state == "sending",
+            batches.c.platform == platform,
+            batches.c.contract == contract.id,
+            outbox.c.attempts > 0,
+        )
+    )
+    sent = list(connection.execute(on_the_way).scalars())
+    if not sent:
+        return pl.DataFrame(pl.from_arrow(FRAME.empty_table()))
+    m, h = movements.c, holdings.c
+    state = case((m.op == "d", "withdrawn"), else_="held").label("state")
+    query = (
+        select(m.uid, m.version, h.own_version, m.fields, m.digest, state)
+        .outerjoin(holdings, (h.platform == platform) & (h.contract == contract.id) & (h.uid == m.uid))
+        .where(m.batch.in_(sent), m.state == "waiting", m.uid == _any(uids))
+        .order_by(m.uid, m.batch.desc())
+    )
+    parts = list(copy_out(connection, query, FRAME))
+    frame = pl.DataFrame(pl.from_arrow(pa.Table.from_batches(parts, schema=FRAME)))
+    return frame.unique("uid", keep="first", maintain_order=True)
 
 
 def stale(connection: Connection, platform: str, contract: Contract) -> list[str]:

@@ -48,6 +48,25 @@ class Merged:
     registered: pl.DataFrame
 
 
+def arrived(
+    incoming: pl.DataFrame, held: pl.DataFrame, sent: pl.DataFrame, names: Sequence[str]
+) -> pl.DataFrame:
+    """``held`` with what was sent and not answered yet (``sent``, as held), where it reads so at the sender.
+
+    Whoever shows the very thing that it was just sent has it: that is its base, not what it held before.
+    """
+    covered = [n for n in names if n in incoming.columns]
+    rows = incoming.join(sent.select("uid", "state", **{f"sent:{n}": n for n in covered}), on="uid")
+    same = pl.all_horizontal([pl.col(n).eq_missing(pl.col(f"sent:{n}")) for n in covered])
+    reads_so = (
+        pl.when(pl.col(OP) == DELETE)
+        .then(pl.col("state") == WITHDRAWN)
+        .otherwise(same & (pl.col("state") == HELD))
+    )
+    there = rows.filter(reads_so).select("uid")
+    return pl.concat([held.join(there, on="uid", how="anti"), sent.join(there, on="uid", how="semi")])
+
+
 def merge(
     incoming: pl.DataFrame,
     current: pl.DataFrame,
