@@ -106,4 +106,4 @@ def member(column: str, dtype: pl.DataType, values: Sequence[Value]) -> pl.Expr:
         listed = [_instant(str(v), dtype) for v in values] if dtype.is_temporal() else list(values)
     else:
         raise Unfit(f"不支持 {dtype} 类型的列", f"columns of type {dtype} are not supported")
-    return col.is_in(pl.Series(listed, dtype=dtype))
+    return col.is_in(pl.Series(listed, dtype=dtype).implode())
