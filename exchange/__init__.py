@@ -2,6 +2,7 @@
 
 import os
 
-# Arrow's allocator gives memory back at once: a quarter of the hub's peak on a million records. Read
-# when pyarrow is first imported, so it is set before.
+# The allocators of Arrow and polars give memory back at once: a quarter of the hub's peak on a million
+# records. Both read this when they are first imported, so it is set before.
 os.environ.setdefault("MIMALLOC_PURGE_DELAY", "0")
+os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:0,muzzy_decay_ms:0")
