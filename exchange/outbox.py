@@ -48,7 +48,8 @@ def answered(connection: Connection, way: Way, batch: Batch, receipt: Receipt, *
     _mark(connection, batch, refused, "accepted" if receipt.final else "sent")
     names = {"batch": batch.id, "platform": way.platform.id, "contract": way.contract.id}
     connection.execute(statement("hold_sent"), names)
-    connection.execute(statement("refuse_stale"), names)
+    if refused:
+        connection.execute(statement("refuse_stale"), names)
     if way.layout.keys == "ours":
         connection.execute(statement("name_sent"), names)
     before = Counts.from_dict(batch.counts)
@@ -86,8 +87,9 @@ def settled(connection: Connection, way: Way, batch: Batch, receipt: Receipt, *,
     refused = _note(connection, way, batch, receipt, at=at)
     names = {"batch": batch.id, "platform": way.platform.id, "contract": way.contract.id}
     _mark(connection, batch, refused, "accepted")
-    connection.execute(statement("hold_back"), names)
-    connection.execute(statement("unhold"), names)
+    if refused:
+        connection.execute(statement("hold_back"), names)
+        connection.execute(statement("unhold"), names)
     before = Counts.from_dict(batch.counts)
     counts = Counts(
         selected=before.selected,
@@ -152,7 +154,8 @@ def _note(connection: Connection, way: Way, batch: Batch, receipt: Receipt, *, a
 
 def _mark(connection: Connection, batch: Batch, refused: list[str], others: str) -> None:
     """Each row's state; and the holding before, to go back to."""
-    connection.execute(statement("mark_prior"), {"batch": batch.id})
+    names = {"batch": batch.id, "platform": batch.platform, "contract": batch.contract}
+    connection.execute(statement("mark_prior"), names)
     connection.execute(
         update(movements)
         .where(movements.c.batch == batch.id, movements.c.state != "refused")
