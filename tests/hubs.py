@@ -148,8 +148,12 @@ def scene(postgres_server: str, folder: Path, *, records: int = 300, seed: int =
 
 
 def one_round(hub: Hub, done: Pumped, *, settle: bool, skip: Sequence[str] = ()) -> bool:
-    """Collect, share and settle once, as exchange/airflow/plan.py orders them. Whether anything moved."""
+    """Collect, share and settle once, as exchange/airflow/plan.py orders them. Whether anything moved.
+
+    Where a route's first step fails, its second is left out, as it is there.
+    """
     moved = False
+    lost: set[str] = set()
     steps = [("collect", hub.fetch, True), ("collect", hub.close, False),
              ("share", hub.prepare, True), ("share", hub.deliver, False)]  # fmt: skip
     if settle:
@@ -157,12 +161,13 @@ def one_round(hub: Hub, done: Pumped, *, settle: bool, skip: Sequence[str] = ())
     for way, step, backwards in steps:
         for contract in reversed(CONTRACTS) if backwards else CONTRACTS:
             for route in hub.routes(way, contract):
-                if route.split(".")[0] in skip:
+                if route.split(".")[0] in skip or route in lost:
                     continue
                 try:
                     result = step([route])
                 except LeishuError as error:
                     done.failed[route] = error
+                    lost.add(route)
                     continue
                 if isinstance(result, list):
                     moved |= bool(result)
