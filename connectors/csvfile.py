@@ -114,9 +114,10 @@ def _operations(column: pa.StringArray, declared: Operation, sheet: Sheet) -> pa
         op = pc.if_else(pc.equal(said, word), meaning, op)
     if op.null_count:
         raise sheet.unreadable(
-            f"的列 {declared.field} 有接口规范之外的值: 只能是 {declared.insert}、{declared.update}、{declared.delete}",
+            f"的列 {declared.field} 有接口规范之外的值: 只能是 {declared.insert}、{declared.update}、{declared.delete}, "
+            "请对方改正",
             f"has a value in {declared.field} that the layout does not declare: "
-            f"only {declared.insert}, {declared.update}, {declared.delete}",
+            f"only {declared.insert}, {declared.update}, {declared.delete}; ask the platform to mend it",
         )
     return op
 
