@@ -152,7 +152,7 @@ def one_round(hub: Hub, done: Pumped, *, settle: bool, skip: Sequence[str] = ())
 
     Where a route's first step fails, its second is left out, as it is there.
     """
-    moved = False
+    busy: set[str] = set()
     lost: set[str] = set()
     steps = [("collect", hub.fetch, True), ("collect", hub.close, False),
              ("share", hub.prepare, True), ("share", hub.deliver, False)]  # fmt: skip
@@ -169,12 +169,12 @@ def one_round(hub: Hub, done: Pumped, *, settle: bool, skip: Sequence[str] = ())
                     done.failed[route] = error
                     lost.add(route)
                     continue
-                if isinstance(result, list):
-                    moved |= bool(result)
-                else:
+                if not isinstance(result, list):
                     done.counts += [(r, terms) for r, terms in result.items() if terms]
-                    moved |= any(result.values())
-    return moved
+                    result = [terms for terms in result.values() if terms]
+                if result:
+                    busy.add(route)
+    return bool(busy - lost)
 
 
 def pending(hub: Hub, skip: Sequence[str] = ()) -> bool:
