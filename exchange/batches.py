@@ -65,11 +65,18 @@ def begin(
     agreement: str | None = None,
     words: LeishuError | None = None,
 ) -> int:
-    """The batch's id; the same route, slice and cursor give the same batch."""
-    name = batch_name(way.route.id, before, unit, after)
-    there = connection.execute(select(batches.c.id).where(batches.c.name == name)).scalar_one_or_none()
-    if there is not None:
-        return int(there)
+    """The batch's id; the same route, slice and cursor give the same batch, until it is finished.
+
+    What is selected once more over the same slice, under other terms or after a cancellation, is another.
+    """
+    slice_, again = (before, unit, after), 0
+    name = batch_name(way.route.id, *slice_)
+    query = select(batches.c.id, batches.c.state)
+    while there := connection.execute(query.where(batches.c.name == name)).one_or_none():
+        if there.state in (*OPEN, "set_aside"):
+            return int(there.id)
+        again += 1
+        name = batch_name(way.route.id, *slice_, f"again {again}")
     values = {
         "name": name,
         "number": next_number(connection, way.route.id, at),
