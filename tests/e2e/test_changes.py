@@ -195,6 +195,24 @@ def test_a_delete_travels_everywhere_that_the_record_went(scene: Scene, records:
     }
 
 
+def test_a_deleted_record_does_not_rise_again(scene: Scene, records: Records) -> None:
+    """Its county enters it once more under another key, twice: each time it is withdrawn there as well."""
+    record = records.take("shengzhou", REPORT)
+    entered = {n: v for n, v in record.items() if n in _fields(REPORT)}
+    acts.delete(scene.handles, "shengzhou", REPORT, record["foreign_key"])
+    before = hubs.state(scene)
+    gone: Change = "gone"
+    found = after(scene, before)
+    key = (REPORT, record["report_no"])
+    assert found == {"shengzhou": {}, "deqing": {}, "shaoxing": {key: gone}, "national": {key: gone}}
+    before = hubs.state(scene)
+    for _ in range(2):
+        acts.insert_record(scene.handles, "shengzhou", REPORT, entered)
+        assert after(scene, before) == {p: {} for p in PLATFORMS}
+    row = scene.register(REPORT, live=False)[record["report_no"]]
+    assert (row["op"], row["version"]) == ("d", 2)
+
+
 def test_a_corrected_division_withdraws_a_record_where_it_no_longer_belongs(
     scene: Scene, records: Records
 ) -> None:
