@@ -462,10 +462,6 @@ def _hold(work: _Work, connection: Connection, outcomes: pl.DataFrame, held: pl.
         row=pl.col(envelope.ROW),
         op=pl.col(envelope.OP),
         state=pl.col("outcome"),
-        prior_version=pl.lit(None, pl.Int32),
-        prior_digest=pl.lit(None, pl.Binary),
-        prior_fields=pl.lit(None, pl.String),
-        prior_state=pl.lit(None, pl.String),
     )
     holdings.move(connection, to_batch(notes, holdings.MOVEMENT))
 

@@ -33,10 +33,6 @@ MOVEMENT = pa.schema(
         pa.field("digest", pa.binary()),
         pa.field("fields", pa.string(), nullable=False),
         pa.field("state", pa.string(), nullable=False),
-        pa.field("prior_version", pa.int32()),
-        pa.field("prior_digest", pa.binary()),
-        pa.field("prior_fields", pa.string()),
-        pa.field("prior_state", pa.string()),
     ]
 )
 
@@ -165,6 +161,6 @@ SELECT DISTINCT ON (foreign_key) :platform, :contract, foreign_key, uid FROM nam
 
 
 def move(connection: Connection, rows: pa.RecordBatch) -> None:
-    """Append movements (MOVEMENT)."""
+    """Append movements (MOVEMENT); what was held before is noted when the answer comes."""
     if rows.num_rows:
         copy_in(connection, str(movements), [rows], columns=MOVEMENT.names)

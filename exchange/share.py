@@ -298,10 +298,6 @@ def _commit(
             row=pl.col(envelope.ROW),
             fields=pl.lit(send.fields),
             state=pl.lit("waiting"),
-            prior_version=pl.lit(None, pl.Int32),
-            prior_digest=pl.lit(None, pl.Binary),
-            prior_fields=pl.lit(None, pl.String),
-            prior_state=pl.lit(None, pl.String),
         )
         holdings.move(connection, to_batch(moves, holdings.MOVEMENT))
         made = batches.get(connection, batch)
