@@ -97,9 +97,7 @@ class Receipt:
     key: str  # the idempotency key of the delivery
     reference: str | None  # the peer's own number for it, to ask again
     others: Literal["1", "3"]  # accepted, or still pending
-    rows: pa.RecordBatch = field(
-        default_factory=lambda: pa.RecordBatch.from_pylist([], schema=RECEIPT_ROWS)
-    )
+    rows: pa.RecordBatch = field(default_factory=lambda: pa.RecordBatch.from_pylist([], schema=RECEIPT_ROWS))
     at: datetime
 
     @property

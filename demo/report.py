@@ -32,7 +32,7 @@ SHARE = {
 def show(hub: Hub, handles: Handles, settings: Settings, seconds: Mapping[str, float],
          done: Sequence[Mapping[str, object]]) -> int:  # fmt: skip
     """Print the statement, the answers, the times and where to look; 0 where all closes and is settled."""
-    out = Console(width=None if os.isatty(1) else 140)
+    out = Console(width=None if os.isatty(1) else 190)
     titles = {p.id: say(p.title, p.title_en or p.title) for p in hub.platforms()}
     rows = hub.statement()
     _statement(out, [r for r in rows if r.direction == "collect"], COLLECT, titles,
