@@ -137,7 +137,7 @@ def translated(peer: Peer, state: str, what: str = "", *, reading: bool = True) 
             f"{peer.name} 的表在主键列上没有唯一约束: 请对方建唯一索引",
             f"{peer.name}: the table has no unique constraint over the key: ask for a unique index",
         )
-    if state[:2] == "23" or (state[:2] == "22" and not reading):
+    if state[:2] in ("23", "P0") or (state[:2] == "22" and not reading):  # P0: a trigger of theirs says no
         return Refused(
             f"{peer.name} 的表不接受这批数据{at}(SQLSTATE {state}): 核对接口规范与对方表的约束和列类型",
             f"{peer.name}: the table does not take this batch{at} (SQLSTATE {state}): "
