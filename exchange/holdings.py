@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 import pyarrow as pa
-from sqlalchemy import ColumnElement, Connection, Text, case, func, literal, select, text
+from sqlalchemy import ColumnElement, Connection, Text, case, func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
 from catalog.contract import Contract
@@ -88,6 +88,16 @@ def stale(connection: Connection, platform: str, contract: Contract) -> list[str
         holdings.c.platform == platform, holdings.c.contract == contract.id, holdings.c.state == "stale"
     )
     return list(connection.execute(query).scalars())
+
+
+def keep_refused(connection: Connection, platform: str, contract: Contract, uids: Sequence[str]) -> None:
+    """These stale copies could not be mended: they stay as they are until the record changes again."""
+    connection.execute(
+        update(holdings)
+        .where(holdings.c.platform == platform, holdings.c.contract == contract.id)
+        .where(holdings.c.state == "stale", holdings.c.uid == _any(uids))
+        .values(state="refused")
+    )
 
 
 def put(connection: Connection, platform: str, contract: Contract, batch: int, rows: pa.RecordBatch) -> None:

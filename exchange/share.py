@@ -108,6 +108,10 @@ def _windows(stores: Stores, send: _Send, upto: int, again: list[str]) -> Iterat
             frame = register.current(connection, contract, again)
             chosen = _select(stores, connection, send, frame)
         yield from _commit(stores, send, chosen, start, start, f"stale/{upto}")
+        kept_back = sorted(set(again) - set(chosen.moves["uid"]))
+        if kept_back:
+            with stores.database.transaction() as connection:
+                holdings.keep_refused(connection, send.way.platform.id, contract, kept_back)
     while _left(start, upto):
         with stores.database.transaction() as connection:
             parts = list(register.changes(connection, contract, after=start, upto=upto, limit=WINDOW))
@@ -115,7 +119,8 @@ def _windows(stores: Stores, send: _Send, upto: int, again: list[str]) -> Iterat
                 break
             frame = pl.DataFrame(pl.from_arrow(pa.Table.from_batches(parts)))
             del parts
-            chosen = _select(stores, connection, send, frame.drop("position"))
+            fresh = frame.drop("position").filter(~pl.col("uid").is_in(again))
+            chosen = _select(stores, connection, send, fresh)
         last = frame.select("position", "ordinal").row(-1)
         full = frame.height == WINDOW
         end = (int(last[0]), int(last[1])) if full else (upto, LAST)
