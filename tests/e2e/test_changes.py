@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 import pytest
 
 from demo import acts
@@ -292,6 +293,12 @@ def test_what_two_platforms_changed_at_once_the_higher_one_decides(scene: Scene,
     assert found == {"shengzhou": agreed, "shaoxing": agreed, "national": agreed, "deqing": {}}
     (trace,) = scene.hub.trace(one["unit_code"])
     assert ("superseded", "shengzhou") in {(e.kind, e.platform) for e in trace.events}
+    with psycopg.connect(scene.handles.databases["shengzhou"]) as connection:
+        for record in (one, two):  # it is told so once
+            came = connection.execute(
+                "SELECT cd_operation FROM ex_key_unit_in WHERE cd_id = %s", [record["foreign_key"]]
+            ).fetchall()
+            assert came == [("u",)]
 
 
 def test_a_refused_record_goes_up_when_it_is_mended_and_an_edit_may_be_refused(
