@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -18,7 +18,11 @@ class Contract(Shape):
     """A canonical record type and version."""
 
     family: str  # contracts that refer to one another run in one job, in order of reference
-    authority: tuple[Level, ...]  # first decides where two platforms changed the same version
+    authority: tuple[
+        str, ...
+    ]  # levels, departments or platforms: the first decides where two changed a field
+    field_authority: dict[str, tuple[str, ...]] = field(default_factory=dict)  # where another order holds
+    ties: Literal["person", "keep"] = "person"  # an even contest waits for a person; or what stands stays
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -29,6 +33,9 @@ class Contract(Shape):
             raise ValueError(f"a contract has a field {DIVISION}")
         if self.by_name[DIVISION].type != "division":
             raise ValueError(f"field {DIVISION} is of type division")
+        strange = [n for n in self.field_authority if n not in self.names]
+        if strange:
+            raise ValueError(f"field_authority names no field of it: {', '.join(strange)}")
         optional = [n for n in self.key if not self.by_name[n].required]
         if optional:
             raise ValueError(f"key field must be required: {', '.join(optional)}")
@@ -37,6 +44,11 @@ class Contract(Shape):
     def sealed(self) -> tuple[str, ...]:
         """Fields that the register keeps sealed value by value: class L3."""
         return tuple(f.name for f in self.fields if f.sensitivity == "L3")
+
+    def rank(self, name: str, *called: str) -> int:
+        """The place in a field's authority of a platform by any of its names: level, department, id."""
+        order = self.field_authority.get(name, self.authority)
+        return min((order.index(c) for c in called if c in order), default=len(order))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +69,12 @@ class Layout(Shape):
     resource: str  # what the connector reads or writes: table, file pattern, path
     operation: Operation | None = None  # none: rows are states, a missing one says nothing
     changed_at: str | None = None  # the field that orders changes, where the kind needs one
+    sequence: str | None = None  # the field that numbers a record's changes, growing; better than a clock
     keys: Literal["ours", "theirs"] = "ours"  # who gives a record we send its key there; theirs: by receipt
     version: str = "1.0.0"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in (self.changed_at, self.operation and self.operation.field):
+        for name in (self.changed_at, self.sequence, self.operation and self.operation.field):
             if name and name not in self.names:
                 raise ValueError(f"layout names no field {name}")
