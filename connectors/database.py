@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -32,7 +32,7 @@ from connectors.postgres import (
 )
 from connectors.registry import Kind
 from connectors.rows import BETWEEN, all_said, joined, sent_columns, stream_schema, without
-from connectors.seam import Extraction, Payload, Receipt, Slice, Step
+from connectors.seam import Census, Extraction, Part, Payload, Receipt, Slice, Step
 
 SETTINGS = closed(
     LOGIN
@@ -40,6 +40,10 @@ SETTINGS = closed(
         "lookback_seconds": {
             "type": "integer", "minimum": 0, "default": 86400, "title": "回看秒数",
             "description": "How far behind the newest change a row that committed late is searched for; 0: everywhere",
+        },
+        "view_lookback_seconds": {
+            "type": "integer", "minimum": 0, "default": 600, "title": "视图回看秒数",
+            "description": "How far before the last change time a view is read again for rows that committed late",
         },
         "settle_seconds": {
             "type": "integer", "minimum": 0, "default": 5, "title": "视图沉淀秒数",
@@ -68,6 +72,11 @@ class DatabaseLink:
 
     def sink(self, layout: Layout) -> DatabaseSink:
         return DatabaseSink(self._peer, layout)
+
+    def census(self, layout: Layout, columns: Sequence[str]) -> Census:
+        from connectors.database_census import DatabaseCensus  # it selects as this module does
+
+        return DatabaseCensus(self._peer, layout, columns)
 
     def test(self) -> list[Step]:
         return probe(self._peer, visible_tables)
@@ -98,8 +107,9 @@ class DatabaseSource:
                     found = feed.look(connection, peer, table, order, start, slice.limit)
                 else:
                     found = feed.look_at_view(
-                        connection, peer, table, order, start, slice.limit, peer.settings["settle_seconds"]
-                    )
+                        connection, table, order, start, slice.limit, peer.settings["settle_seconds"],
+                        select(layout),
+                    )  # fmt: skip
         except BaseException:
             connection.close()
             raise
@@ -115,6 +125,12 @@ class DatabaseSource:
             more=lambda: found.more,
             ordered=False,
         )
+
+    def reread(self, part: Part, *, batch_rows: int = 50_000) -> Extraction:
+        """A part of the table as it stands. Raises Unavailable, Refused, Unreadable."""
+        from connectors.database_census import reread
+
+        return reread(self._peer, self._layout, part, batch_rows)
 
     def acknowledge(self, cursor: str) -> None:
         """A table needs no mark."""
@@ -132,25 +148,31 @@ class DatabaseSource:
             return feed.Order(terms=keys, bound=None)
         kind, nullable = table.columns[name]
         changed: sql.Composable = sql.Identifier(name)
-        lookback = self._peer.settings["lookback_seconds"]
+        own = "lookback_seconds" if table.versioned else "view_lookback_seconds"
+        lookback = self._peer.settings[own]
         if kind not in _INSTANTS:
             return feed.Order(terms=((changed, kind), *keys), bound=None)
         if nullable:
             changed = sql.SQL("coalesce({}, '-infinity')").format(changed)
         return feed.Order(
             terms=((changed, kind), *keys),
-            bound=sql.Identifier(name) if lookback else None,
+            bound=sql.Identifier(name) if lookback or not table.versioned else None,
             floor=sql.SQL(f"{{}}::{kind} - make_interval(secs => {{}})"),
             behind=lookback,
             cap=sql.SQL("least({}, now())"),
         )
 
 
+def key_text(layout: Layout) -> sql.Composable:
+    """The record's key as one text."""
+    texts = [sql.SQL("{}::text").format(sql.Identifier(k)) for k in layout.key]
+    return sql.SQL(f" || E'{chr(92)}x1f' || ").join(texts)
+
+
 def select(layout: Layout, key: sql.Composable | None = None) -> sql.Composable:
     """The stream's columns, envelope first, for a table whose bookkeeping the layout declares."""
     if key is None:
-        texts = [sql.SQL("{}::text").format(sql.Identifier(k)) for k in layout.key]
-        key = sql.SQL(f" || E'{chr(92)}x1f' || ").join(texts)
+        key = key_text(layout)
     version = (
         sql.SQL("{}::text").format(sql.Identifier(layout.changed_at))
         if layout.changed_at
@@ -307,6 +329,8 @@ def put(
 ) -> pa.RecordBatch:
     """Copies one batch's columns there, but for the rows that no table takes; what is said of those."""
     batch, columns = staged
+    zone = connection.info.parameter_status("TimeZone") or "UTC"
+    columns = [_local(c, zone) for c in columns]
     bad = unfit(batch, keyed=joined(columns[:keys]))
     own = [batch.column(envelope.ROW), batch.column(envelope.OP), *columns]
     rows = pa.RecordBatch.from_arrays(own, names=[envelope.ROW, envelope.OP, *names])
@@ -318,6 +342,13 @@ def put(
     with connection.cursor().copy(query) as copy:
         copy.write(text.getvalue())
     return bad
+
+
+def _local(column: pa.Array, zone: str) -> pa.Array:
+    """Instants by the peer's clock, with its offset: a column without a time zone keeps the clock alone."""
+    if not pa.types.is_timestamp(column.type):
+        return column
+    return pc.strftime(column.cast(pa.timestamp("us", tz=zone)), format="%Y-%m-%d %H:%M:%S%z")
 
 
 def _open(peer: Peer) -> DatabaseLink:

@@ -50,6 +50,7 @@ class Cursor:
     page: Position | None = None  # while pages are read: the snapshot of the first
     after: tuple[str, ...] | None = None  # and the order of the last row read
     high: str | None = None  # the highest order value, bounds the search
+    window: str | None = None  # of a view: what the rows of its lookback window came to
     server: str = ""  # whose transaction numbers these are
 
     @classmethod
@@ -64,6 +65,7 @@ class Cursor:
                 page=_position(data.get("page")),
                 after=tuple(data["after"]) if data.get("after") else None,
                 high=data.get("high"),
+                window=data.get("window"),
                 server=data.get("server", ""),
             )
         except (ValueError, KeyError, TypeError, AttributeError):
@@ -79,6 +81,8 @@ class Cursor:
                 data[name] = [str(position.xmin), *(str(x) for x in position.seen)]
         if self.after:
             data["after"] = list(self.after)
+        if self.window is not None:
+            data["window"] = self.window
         return json.dumps(data, ensure_ascii=False, sort_keys=True)
 
 
@@ -146,14 +150,43 @@ def look(connection: Connection, peer: Peer, table: Table, order: Order, cursor:
     )
 
 
-def look_at_view(connection: Connection, peer: Peer, table: Table, order: Order, cursor: Cursor, limit: int,
-                 settle: int) -> Found:  # fmt: skip
-    """The same for a view, whose rows tell no transaction: rows older than ``settle`` seconds, in order.
+def look_at_view(
+    connection: Connection, table: Table, order: Order, cursor: Cursor, limit: int, settle: int,
+    columns: sql.Composable,
+) -> Found:  # fmt: skip
+    """The same for a view, whose rows tell no transaction: by keyset, with a lookback window.
 
-    A row that commits later than that after its change time is missed.
+    Each round begins ``behind`` seconds before the highest change time of the last one, so that a row
+    that committed late is found; it ends at the highest that its first page saw. What lies in the window
+    again gives nothing while its rows, of these ``columns``, are the same. Rows younger than ``settle``
+    seconds wait.
     """
+    if cursor.after and cursor.high is None:
+        cursor = Cursor(high=cursor.after[0])  # of a version that kept no window
     changed = order.terms[0][0]
-    where: list[sql.Composable] = [sql.SQL("{} <= now() - make_interval(secs => {})").format(changed, settle)]
+    old = order.bound is not None and order.floor is not None
+    settled: list[sql.Composable] = []
+    if old:
+        settled.append(sql.SQL("{} <= now() - make_interval(secs => {})").format(changed, settle))
+
+    def since(high: str) -> sql.Composable:
+        value = sql.Literal(high)
+        floor = order.floor.format(value, sql.Literal(order.behind)) if order.floor and old else value
+        return sql.SQL("{} >= {}").format(changed, floor)
+
+    where = [*settled, since(cursor.high)] if cursor.high is not None and not cursor.after else [*settled]
+    high, window = cursor.high, cursor.window
+    if not cursor.after:
+        if window is not None and _window(connection, table, columns, where) == window:
+            return Found(where=_all(where), rows=0, cursor=cursor, more=False)
+        (high,) = _one(
+            connection,
+            sql.SQL("SELECT max({})::text FROM {} WHERE {}").format(changed, table.identifier, _all(where)),
+        )
+        if high is None:
+            return Found(where=_all(where), rows=0, cursor=cursor, more=False)
+        window = _window(connection, table, columns, [*settled, since(high)])
+    where.append(sql.SQL("{} <= {}::{}").format(changed, sql.Literal(high), sql.SQL(order.terms[0][1])))
     if cursor.after:
         where.append(sql.SQL("({}) > ({})").format(_terms(order), _values(order, cursor.after)))
     (count,) = _one(
@@ -162,11 +195,25 @@ def look_at_view(connection: Connection, peer: Peer, table: Table, order: Order,
             table.identifier, _all(where), limit + 1
         ),
     )
-    if not count:
-        return Found(where=_all(where), rows=0, cursor=cursor, more=False)
-    edge = _edge(connection, table, order, where, min(count, limit))
-    where.append(sql.SQL("({}) <= ({})").format(_terms(order), _values(order, edge)))
-    return Found(where=_all(where), rows=min(count, limit), cursor=Cursor(after=edge), more=count > limit)
+    if not count and cursor.after:  # the rest was changed or deleted meanwhile: the next round
+        rest = Cursor(high=high, window=window)
+        return look_at_view(connection, table, order, rest, limit, settle, columns)
+    end = Cursor(high=high, window=window)
+    if count > limit:
+        edge = _edge(connection, table, order, where, limit)
+        where.append(sql.SQL("({}) <= ({})").format(_terms(order), _values(order, edge)))
+        end = Cursor(high=high, window=window, after=edge)
+    return Found(where=_all(where), rows=min(count, limit), cursor=end, more=count > limit)
+
+
+def _window(
+    connection: Connection, table: Table, columns: sql.Composable, where: list[sql.Composable]
+) -> str:
+    """What these rows come to, whatever their order."""
+    query = sql.SQL(
+        "SELECT count(*)::text || ':' || coalesce(sum(hashtextextended(ROW({})::text, 0)), 0)::text FROM {} WHERE {}"
+    )
+    return str(_one(connection, query.format(columns, table.identifier, _all(where)))[0])
 
 
 def stream(

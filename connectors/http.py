@@ -60,7 +60,7 @@ SETTINGS = closed(
     },
     "url",
 )  # fmt: skip
-_CODES = frozenset("12349")
+_CODES = frozenset("012349")
 
 
 class HttpLink:

@@ -3,7 +3,7 @@ deliver to it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,10 +12,11 @@ import pyarrow as pa
 from catalog import envelope
 from catalog.contract import Layout
 from catalog.errors import Unreadable
+from connectors.counting import Listed
 from connectors.peer import Peer, closed
 from connectors.registry import Kind
 from connectors.rows import BETWEEN, all_said, said, sent_columns, stream_schema
-from connectors.seam import INVALID, Extraction, Payload, Receipt, Slice, Step
+from connectors.seam import INVALID, Census, Extraction, Part, Payload, Receipt, Slice, Step
 
 SETTINGS = closed({})
 
@@ -43,6 +44,16 @@ class Place:
         }
         self.out.setdefault(resource, []).append({**columns, **row})
 
+    def standing(self, resource: str) -> dict[str, dict[str, Any]]:
+        """The records there now, by key: what its people left, and what it took in over it."""
+        found: dict[str, dict[str, Any]] = {}
+        for row in self.out.get(resource, []):
+            if row[envelope.OP] == envelope.DELETE:
+                found.pop(row[envelope.KEY], None)
+            else:
+                found[row[envelope.KEY]] = row
+        return {**found, **self.taken.get(resource, {})}
+
 
 class MemoryLink:
     """One place."""
@@ -56,6 +67,16 @@ class MemoryLink:
 
     def sink(self, layout: Layout) -> MemorySink:
         return MemorySink(self.place, layout)
+
+    def census(self, layout: Layout, columns: Sequence[str]) -> Census:
+        names, schema = [n for n in columns if n not in layout.key], layout.arrow_schema
+
+        def read() -> tuple[pa.Array, dict[str, pa.Array]]:
+            records = self.place.standing(layout.resource)
+            values = {n: pa.array([r.get(n) for r in records.values()], schema.field(n).type) for n in names}
+            return pa.array(list(records), pa.string()), values
+
+        return Listed(names, read)
 
     def test(self) -> list[Step]:
         return [Step(name="内存", name_en="memory", ok=True)]
@@ -86,6 +107,27 @@ class MemorySource:
             cursor=lambda: str(end) if rows else slice.cursor,
             more=lambda: end < len(feed),
             ordered=True,
+        )
+
+    def reread(self, part: Part, *, batch_rows: int = 50_000) -> Extraction:
+        """The records there now; of a part by keys alone, else all."""
+        records = self._place.standing(self._layout.resource)
+        head = {envelope.OP: envelope.UPDATE, envelope.VERSION: None, envelope.ORIGIN: None, envelope.HOPS: 0}
+        rows = [
+            {**head, **r, envelope.KEY: k}
+            for k, r in records.items()
+            if (part.keys is None or k in part.keys)
+            and (part.column is None or str(r.get(part.column) or "").startswith(part.begins))
+        ]
+        schema = stream_schema(self._layout)
+        return Extraction(
+            batches=iter(
+                pa.RecordBatch.from_pylist(rows[i : i + batch_rows], schema=schema)
+                for i in range(0, len(rows), batch_rows)
+            ),
+            cursor=lambda: None,
+            more=lambda: False,
+            ordered=False,
         )
 
     def acknowledge(self, cursor: str) -> None:

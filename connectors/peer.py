@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from catalog.errors import LeishuError, Refused
 from connectors.credentials import Secret
@@ -36,6 +36,26 @@ def closed(properties: dict[str, Any], *required: str) -> dict[str, Any]:
     }
 
 
+class Pace(Protocol):
+    """How often the platform may be called, by all workers together."""
+
+    def turn(self) -> None:
+        """Waits until the next call may be made; Unavailable where that is too long."""
+        ...
+
+    def told(self, seconds: float) -> None:
+        """The platform asked to be left alone for so long."""
+        ...
+
+
+class _Unpaced:
+    def turn(self) -> None:
+        """At once."""
+
+    def told(self, seconds: float) -> None:
+        """Nobody else calls."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Peer:
     """One platform as a connector sees it."""
@@ -46,6 +66,7 @@ class Peer:
     schema: Mapping[str, Any] = field(default_factory=dict)  # the kind's JSON Schema
     ask_secret: Callable[[], Secret] = Secret  # asked once, when it is first used
     time_zone: str = "Asia/Shanghai"
+    pace: Pace = field(default_factory=_Unpaced)
 
     @property
     def name(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Protocol, cast
 
 from catalog.errors import Refused
 from connectors.credentials import Credentials, Secret
-from connectors.peer import Peer
+from connectors.peer import Pace, Peer
 from connectors.seam import Link
 
 
@@ -106,6 +106,7 @@ class Registry:
         secret_name: str | None,
         credentials: Credentials,
         time_zone: str = "Asia/Shanghai",
+        pace: Pace | None = None,
     ) -> Link:
         """The link to one platform; connects nowhere and asks for no secret before it is used.
 
@@ -128,6 +129,7 @@ class Registry:
                 schema=found.settings_schema,
                 ask_secret=secret,
                 time_zone=time_zone,
+                **({} if pace is None else {"pace": pace}),
             )
         )
 

@@ -5,16 +5,16 @@ A connector runs no policy. It knows a layout and its own settings; it never see
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import pyarrow as pa
 
 from catalog.contract import Layout
 
-ACCEPTED, REFUSED, PENDING, INVALID, FAILED = "1", "2", "3", "4", "9"  # CT_RECEIPT
+RECEIVED, ACCEPTED, REFUSED, PENDING, INVALID, FAILED = "0", "1", "2", "3", "4", "9"  # CT_RECEIPT
 FINAL = frozenset({ACCEPTED, REFUSED, INVALID})
 
 
@@ -57,6 +57,66 @@ class Source(Protocol):
     def acknowledge(self, cursor: str) -> None:
         """The hub has closed all up to ``cursor``: archive, mark. Safe to repeat."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Some of the records that a platform has now: those for which all that is set holds."""
+
+    hashed: tuple[str, ...] = ()  # any of these begins the MD5, in hex, of the key as UTF-8
+    keys: tuple[str, ...] | None = None  # these keys alone
+    column: str | None = None  # the layout's column that …
+    begins: str = ""  # … begins so
+    since: datetime | None = None  # changed_at not before
+    until: datetime | None = None  # changed_at before
+
+
+@runtime_checkable
+class Rereads(Protocol):
+    """A source that can also read a part of what is there now, whatever was read before. Optional."""
+
+    def reread(self, part: Part, *, batch_rows: int = 50_000) -> Extraction:
+        """The part's records, each once, as a state; what is deleted there may come as a tombstone.
+
+        Moves no cursor and marks nothing. Raises as ``extract``.
+        """
+        ...
+
+
+CENSUS = pa.schema(
+    [
+        pa.field("hashed", pa.string(), nullable=False),  # a partition by the MD5 of its keys
+        pa.field("rows", pa.int64(), nullable=False),
+        pa.field("sum", pa.uint64(), nullable=False),  # of the rows' hashes, modulo 2**64
+    ]
+)
+KEYS = pa.schema(
+    [pa.field("key", pa.string(), nullable=False), pa.field("hash", pa.uint64(), nullable=False)]
+)
+
+
+class Census(Protocol):
+    """Counts what stands in one layout at a platform now, without reading it out (counting.row_hashes)."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Those of the columns asked for whose values hash there as they do here."""
+        ...
+
+    def census(self, part: Part, *, digits: int = 0) -> pa.RecordBatch:
+        """CENSUS: one row for each beginning of so many hex digits that the part has records of."""
+        ...
+
+    def keys(self, part: Part) -> Iterator[pa.RecordBatch]:
+        """KEYS: each record of the part."""
+        ...
+
+
+@runtime_checkable
+class Counts(Protocol):
+    """A link that can count. Optional: files in a folder cannot."""
+
+    def census(self, layout: Layout, columns: Sequence[str]) -> Census: ...
 
 
 RECEIPT_ROWS = pa.schema(
@@ -103,7 +163,7 @@ class Receipt:
     @property
     def final(self) -> bool:
         """True when no row waits for an answer any more."""
-        return self.others == ACCEPTED and PENDING not in self.rows.column("code").to_pylist()
+        return self.others == ACCEPTED and not {RECEIVED, PENDING} & set(self.rows.column("code").to_pylist())
 
 
 class Sink(Protocol):

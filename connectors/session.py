@@ -118,9 +118,11 @@ class Session:
     ) -> tuple[int, bytes, float | None]:
         """(status, body, seconds asked for); waits where the platform asks, as long as patience lasts."""
         while True:
+            self._peer.pace.turn()
             status, body, wait = self._once(method, path, **given)
             if status not in (429, 503) or wait is None:
                 return status, body, wait
+            self._peer.pace.told(wait)
             if not left.wait(wait):
                 raise Unavailable(
                     f"{self._peer.name} 的接口 {path} 限流, 请在 {wait:.0f} 秒后再试",

@@ -23,7 +23,7 @@ from connectors.csvfile import ENCODINGS, Dialect, Sheet, decode, encode, envelo
 from connectors.peer import CONNECT_SECONDS, HOST, READ_SECONDS, Peer, closed, port, steps
 from connectors.registry import Kind
 from connectors.rows import all_said, said, sent_columns, without
-from connectors.seam import INVALID, Extraction, Payload, Receipt, Slice, Step
+from connectors.seam import INVALID, REFUSED, Extraction, Payload, Receipt, Slice, Step
 from connectors.ssh import broken, declared_key, dial, fingerprint, greeted, reached
 
 SETTINGS = closed(
@@ -295,6 +295,10 @@ class SftpSink:
             unkeyed = said(
                 batch.column(envelope.ROW).filter(self._unkeyed(batch)), INVALID, "记录没有对方主键"
             )
+            if layout.operation is None:  # nothing in the file could say that the row is to go
+                tombs = without(batch.filter(envelope.tombstones(batch)), unkeyed.column("row"))
+                mute = said(tombs.column(envelope.ROW), REFUSED, "接口规范没有操作类型列, 文件里写不了删除")
+                unkeyed = all_said([unkeyed, mute])
             rows = without(batch, unkeyed.column("row"))
             data, bad = encode(
                 rows, names, [self._column(rows, n) for n in names], self._link.dialect(), header=header
