@@ -15,9 +15,10 @@ from catalog.declaration import digest, dump
 from catalog.errors import LeishuError
 from exchange.batch import Counts, batch_name, next_number
 from exchange.declarations import Way
-from exchange.tables import batches, cursors, revisions, scans
+from exchange.tables import batches, cursors, drained, revisions, scans
 
 OPEN = ("staged", "blocked", "sending")
+SEAM = "\n---\n"  # between the declarations of one revision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,8 @@ class Batch:
     after: str | None
     staged: str | None
     ordered: bool
+    since: datetime | None
+    drained_at: datetime | None
     agreement: str | None
     revision: str | None
     counts: dict[str, int] = field(default_factory=dict)
@@ -62,6 +65,8 @@ def begin(
     revision: str,
     at: datetime,
     ordered: bool = False,
+    since: datetime | None = None,
+    drained_at: datetime | None = None,
     agreement: str | None = None,
     words: LeishuError | None = None,
 ) -> int:
@@ -90,6 +95,8 @@ def begin(
         "after": after,
         "staged": staged,
         "ordered": ordered,
+        "since": since,
+        "drained_at": drained_at,
         "agreement": agreement,
         "revision": revision,
         "words": _words(words),
@@ -157,6 +164,23 @@ def move_cursor(connection: Connection, route: str, cursor: str | None) -> None:
     connection.execute(row.on_conflict_do_update(index_elements=["route"], set_={"cursor": cursor}))
 
 
+def clock(connection: Connection) -> datetime:
+    """The database's clock, which orders what workers on several machines do."""
+    value: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+    return value
+
+
+def drained_of(connection: Connection, route: str) -> datetime | None:
+    """When the fetch began that last found the route's feed at its end."""
+    return connection.execute(select(drained.c.at).where(drained.c.route == route)).scalar_one_or_none()
+
+
+def drain(connection: Connection, route: str, at: datetime | None) -> None:
+    if at is not None:
+        row = upsert(drained).values(route=route, at=at)
+        connection.execute(row.on_conflict_do_update(index_elements=["route"], set_={"at": at}))
+
+
 def scan_of(connection: Connection, route: str, revision: str) -> tuple[int, int]:
     """The change number up to which this share has compared under this revision; (0, -1) under a new one."""
     query = select(scans.c.position, scans.c.ordinal, scans.c.revision).where(scans.c.route == route)
@@ -177,12 +201,27 @@ def _keep(connection: Connection, name: str, kind: str, id: str, content: str, a
 
 def keep_revision(connection: Connection, way: Way, *, at: datetime) -> None:
     """Keep the declarations that decide on this route, so that the past can be explained."""
-    there = connection.execute(select(revisions.c.digest).where(revisions.c.digest == way.revision)).first()
-    if there is not None:
-        return
-    parts = [way.route, way.contract, way.layout, way.mapping, way.agreement, way.entry]
-    content = "\n---\n".join(dump(p) for p in parts if p is not None)
-    _keep(connection, way.revision, "way", way.route.id, content, at)
+    keep_revisions(connection, [way], at=at)
+
+
+def keep_revisions(connection: Connection, ways: Sequence[Way], *, at: datetime) -> dict[str, str]:
+    """``keep_revision`` of several; route: the revision's name."""
+    named = {w.route.id: w.revision for w in ways}
+    query = select(revisions.c.digest).where(revisions.c.digest.in_(set(named.values())))
+    there = set(connection.execute(query).scalars())
+    for way in ways:
+        if way.revision not in there:
+            parts = [way.route, way.contract, way.layout, way.mapping, way.agreement, way.entry]
+            content = SEAM.join(dump(p) for p in parts if p is not None)
+            _keep(connection, way.revision, "way", way.route.id, content, at)
+    return named
+
+
+def revision(connection: Connection, name: str) -> list[str]:
+    """The declarations that this digest names, one YAML each; empty where it is not known."""
+    query = select(revisions.c.content).where(revisions.c.digest == name, revisions.c.kind == "way")
+    content = connection.execute(query).scalar_one_or_none()
+    return [] if content is None else str(content).split(SEAM)
 
 
 def keep_field_set(connection: Connection, fields: Sequence[object], *, at: datetime) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as MappingType
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -12,12 +12,15 @@ from typing import Any, TypeVar
 
 from catalog import authorise
 from catalog.agreement import Agreement, Entry, Grant, Standing
+from catalog.calendar import WorkingCalendar
+from catalog.clock import Clock
 from catalog.codes import CodeTables
 from catalog.contract import Contract, Layout
 from catalog.declaration import digest, line_of, load
 from catalog.divisions import Divisions
 from catalog.errors import DeclarationError, NotAuthorised, Problem
 from catalog.platform import Platform
+from catalog.windows import Windows
 from connectors.registry import Registry, default_registry
 from exchange.route import Node, Route
 from exchange.settings import ROOT
@@ -46,10 +49,13 @@ class Way:
 
     @cached_property
     def revision(self) -> str:
-        """One name for all that decides on this route; another content, another name."""
+        """One name for all that decides on this route; another content, another name.
+
+        When and how often the platform is called, and how soon it must answer, decides on no record.
+        """
         parts = (
-            self.route,
-            self.platform,
+            replace(self.route, every=30, answer_clock="receipt_final", lag_bound=None),
+            replace(self.platform, windows=Windows(), calls_per_minute=None, callback=None),
             self.contract,
             self.layout,
             self.mapping,
@@ -83,6 +89,8 @@ class Declarations:
     ways: MappingType[str, Way]
     codes: CodeTables
     divisions: Divisions
+    clocks: MappingType[str, Clock]
+    calendar: WorkingCalendar
     problems: tuple[Problem, ...]
     disabled: MappingType[str, tuple[Problem, ...]]  # route id: why it does not run
 
@@ -101,6 +109,15 @@ class Declarations:
                 )
             ]
         )
+
+    def due(self, clock: str, start: datetime) -> datetime:
+        """When the term of this clock ends that ``start`` set off; DeclarationError without a sound clock."""
+        if clock not in self.clocks:
+            file = f"clocks/{clock}.yaml"
+            own = [p for p in self.problems if p.file.endswith(file)]
+            none = Problem(file=file, line=0, zh=f"没有可用的时限 {clock}", en=f"no sound clock {clock}")
+            raise DeclarationError(own or [none])
+        return self.clocks[clock].due(start, self.calendar)
 
     @cached_property
     def families(self) -> dict[str, list[str]]:
@@ -143,6 +160,15 @@ class _Reader:
     def all(self, kind: str, type_: type[T], folder: str, *, shipped: str | None = None) -> dict[str, T]:
         found: dict[str, T] = {}
         for path in self.folder(folder, "*.yaml", shipped=shipped):
+            made, problems = load(path, type_, root=self.home if path.is_relative_to(self.home) else ROOT)
+            self.keep(kind, path.name.removesuffix(".yaml"), path, made, problems, found)
+        return found
+
+    def over(self, kind: str, type_: type[T], shipped: str, own: str) -> dict[str, T]:
+        """What is shipped, where the home's file of the same name stands for it, even a broken one."""
+        paths = {p.name: p for root in (ROOT / shipped, self.home / own) for p in sorted(root.glob("*.yaml"))}
+        found: dict[str, T] = {}
+        for path in paths.values():
             made, problems = load(path, type_, root=self.home if path.is_relative_to(self.home) else ROOT)
             self.keep(kind, path.name.removesuffix(".yaml"), path, made, problems, found)
         return found
@@ -199,6 +225,10 @@ def read(home: Path, registry: Registry | None = None) -> Declarations:
     codes, problems = codes_of(home)
     r.problems += problems
     divisions = Divisions.load(ROOT / "catalog" / "divisions.csv")
+    clocks = r.over("clock", Clock, "catalog/clocks", "clocks")
+    files = [ROOT / "catalog" / "calendars" / "cn.csv", home / "calendars" / "cn.csv"]
+    calendar, problems = WorkingCalendar.load(*(f for f in files if f.is_file()))
+    r.problems += problems
 
     _check_contracts(r, contracts, codes)
     _check_platforms(r, platforms, registry)
@@ -215,6 +245,7 @@ def read(home: Path, registry: Registry | None = None) -> Declarations:
         "suite": suites,
         "agreement": agreements,
         "entry": entries,
+        "clock": clocks,
     }
     for route in routes.values():
         way, why = _way(r, route, named, code_maps)
@@ -238,6 +269,8 @@ def read(home: Path, registry: Registry | None = None) -> Declarations:
         ways=ways,
         codes=codes or CodeTables.empty(),
         divisions=divisions,
+        clocks=clocks,
+        calendar=calendar,
         problems=tuple(sorted(set(r.problems))),
         disabled=disabled,
     )
@@ -381,6 +414,9 @@ def _way(
         )
     else:
         wrong += [("mapping", zh, en) for zh, en in check_mapping(mapping, source, target, code_maps)]
+    if not collect and route.answer_clock not in named["clock"]:
+        id = route.answer_clock
+        wrong.append(("answer_clock", f"没有可用的时限: {id}", f"no sound clock: {id}"))
     suite = got["suite"]
     if suite is not None:
         unfit = [

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import polars as pl
 import pyarrow as pa
-from sqlalchemy import ColumnElement, Connection, Text, case, func, literal, select, text, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, Text, case, func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, UUID
 
 from catalog.contract import Contract
 from exchange.database import copy_in, copy_out
-from exchange.tables import batches, holdings, movements, outbox, xref
+from exchange.tables import batches, entries, holdings, movements, outbox, recalls, xref
 
 FRAME = pa.schema(
     [
@@ -21,6 +22,7 @@ FRAME = pa.schema(
         pa.field("fields", pa.string(), nullable=False),
         pa.field("digest", pa.binary()),
         pa.field("state", pa.string(), nullable=False),
+        pa.field("seen", pa.int64()),
     ]
 )
 MOVEMENT = pa.schema(
@@ -35,6 +37,9 @@ MOVEMENT = pa.schema(
         pa.field("state", pa.string(), nullable=False),
     ]
 )
+
+
+_STANDING = (recalls.c.mode == "withdraw", recalls.c.state != "lifted")
 
 
 def _any(uids: Sequence[str]) -> ColumnElement[bool]:
@@ -72,7 +77,7 @@ def unanswered(
     m, h = movements.c, holdings.c
     state = case((m.op == "d", "withdrawn"), else_="held").label("state")
     query = (
-        select(m.uid, m.version, h.own_version, m.fields, m.digest, state)
+        select(m.uid, m.version, h.own_version, m.fields, m.digest, state, h.seen)
         .outerjoin(holdings, (h.platform == platform) & (h.contract == contract.id) & (h.uid == m.uid))
         .where(m.batch.in_(sent), m.state == "waiting", m.uid == _any(uids))
         .order_by(m.uid, m.batch.desc())
@@ -82,12 +87,100 @@ def unanswered(
     return frame.unique("uid", keep="first", maintain_order=True)
 
 
+def delivered_since(
+    connection: Connection, platform: str, contract: Contract, since: datetime | None
+) -> list[int]:
+    """The batches whose delivery there was answered since (None: ever), by the database's clock."""
+    query = (
+        select(batches.c.id)
+        .join(outbox, outbox.c.batch == batches.c.id)
+        .where(
+            batches.c.platform == platform, batches.c.contract == contract.id, outbox.c.noted_at.is_not(None)
+        )
+    )
+    if since is not None:
+        query = query.where(outbox.c.noted_at >= since)
+    return list(connection.execute(query).scalars())
+
+
+def before(
+    connection: Connection, platform: str, contract: Contract, delivered: Sequence[int], uids: Sequence[str]
+) -> pl.DataFrame:
+    """FRAME: what was held of these records before those deliveries; nothing where it was new there."""
+    if not delivered or not uids:
+        return pl.DataFrame(pl.from_arrow(FRAME.empty_table()))
+    m, h = movements.c, holdings.c
+    query = (
+        select(
+            m.uid,
+            m.prior_version.label("version"),
+            h.own_version,
+            m.prior_fields.label("fields"),
+            m.prior_digest.label("digest"),
+            m.prior_state.label("state"),
+            h.seen,
+        )
+        .outerjoin(holdings, (h.platform == platform) & (h.contract == contract.id) & (h.uid == m.uid))
+        .where(
+            m.batch == func.any(literal(list(delivered), ARRAY(BigInteger))),
+            m.uid == _any(uids),
+            m.state.in_(["sent", "accepted"]),
+            m.prior_version.is_not(None),
+        )
+    )
+    parts = list(copy_out(connection, query, FRAME))
+    return pl.DataFrame(pl.from_arrow(pa.Table.from_batches(parts, schema=FRAME)))
+
+
+def touched(
+    connection: Connection, platform: str, contract: Contract, uids: Sequence[str], since: int
+) -> list[str]:
+    """Those of the records whose copy there was moved by a batch with a ledger entry behind ``since``."""
+    query = (
+        select(holdings.c.uid)
+        .join(batches, batches.c.id == holdings.c.batch)
+        .join(entries, entries.c.subject == batches.c.name)
+        .where(holdings.c.platform == platform, holdings.c.contract == contract.id)
+        .where(holdings.c.uid == _any(uids), entries.c.position > since)
+        .distinct()
+    )
+    return list(connection.execute(query).scalars())
+
+
 def stale(connection: Connection, platform: str, contract: Contract) -> list[str]:
     """The uids whose copy there must be sent again."""
     query = select(holdings.c.uid).where(
         holdings.c.platform == platform, holdings.c.contract == contract.id, holdings.c.state == "stale"
     )
     return list(connection.execute(query).scalars())
+
+
+def barred(connection: Connection, contract: Contract, uids: Sequence[str]) -> list[str]:
+    """Those of the records that are recalled: nobody gets them until their recall is lifted."""
+    if not uids:
+        return []
+    query = select(recalls.c.uid).where(
+        recalls.c.contract == contract.id, recalls.c.uid == _any(uids), *_STANDING
+    )
+    return list(connection.execute(query.distinct()).scalars())
+
+
+def gives(connection: Connection, batch: int) -> bool:
+    """Whether the batch gives a record to its platform; a withdrawal takes back alone."""
+    query = select(movements.c.row).where(movements.c.batch == batch, movements.c.op != "d").limit(1)
+    return connection.execute(query).first() is not None
+
+
+def gives_barred(connection: Connection, batch: int) -> bool:
+    """Whether the batch gives a record that was recalled since it was prepared."""
+    query = (
+        select(movements.c.row)
+        .join(batches, batches.c.id == movements.c.batch)
+        .join(recalls, (recalls.c.contract == batches.c.contract) & (recalls.c.uid == movements.c.uid))
+        .where(movements.c.batch == batch, movements.c.op != "d", *_STANDING)
+        .limit(1)
+    )
+    return connection.execute(query).first() is not None
 
 
 def keep_refused(connection: Connection, platform: str, contract: Contract, uids: Sequence[str]) -> None:
@@ -107,7 +200,7 @@ def put(connection: Connection, platform: str, contract: Contract, batch: int, r
     connection.execute(
         text(
             "CREATE TEMP TABLE IF NOT EXISTS held_rows (uid uuid, version int, own_version int, fields text, "
-            "digest bytea, state text) ON COMMIT DROP"
+            "digest bytea, state text, seen bigint) ON COMMIT DROP"
         )
     )
     connection.execute(text("DELETE FROM held_rows"))
@@ -115,12 +208,32 @@ def put(connection: Connection, platform: str, contract: Contract, batch: int, r
     connection.execute(_PUT, {"platform": platform, "contract": contract.id, "batch": batch})
 
 
+def note_seen(
+    connection: Connection, platform: str, contract: Contract, uids: Sequence[str], seen: Sequence[int | None]
+) -> None:
+    """The number of the last row read of each of these records, where nothing else of the holding changes."""
+    if not uids:
+        return
+    rows = (
+        func.unnest(literal(list(uids), ARRAY(UUID(as_uuid=False))), literal(list(seen), ARRAY(BigInteger)))
+        .table_valued("uid", "seen")
+        .render_derived("read")
+    )
+    connection.execute(
+        update(holdings)
+        .where(
+            holdings.c.platform == platform, holdings.c.contract == contract.id, holdings.c.uid == rows.c.uid
+        )
+        .values(seen=func.greatest(holdings.c.seen, rows.c.seen))
+    )
+
+
 _PUT = text("""
-INSERT INTO leishu.holdings AS h (platform, contract, uid, version, own_version, fields, digest, state, batch)
-SELECT :platform, :contract, uid, version, own_version, fields, digest, state, :batch FROM held_rows
+INSERT INTO leishu.holdings AS h (platform, contract, uid, version, own_version, fields, digest, state, seen, batch)
+SELECT :platform, :contract, uid, version, own_version, fields, digest, state, seen, :batch FROM held_rows
 ON CONFLICT (platform, contract, uid) DO UPDATE SET version = excluded.version,
     own_version = coalesce(excluded.own_version, h.own_version), fields = excluded.fields,
-    digest = excluded.digest, state = excluded.state, batch = excluded.batch
+    digest = excluded.digest, state = excluded.state, seen = greatest(excluded.seen, h.seen), batch = excluded.batch
 """)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -28,33 +28,45 @@ from catalog.errors import (
     Unreadable,
 )
 from catalog.shape import Field
+from catalog.windows import Shut
 from connectors.credentials import Credentials, LocalCredentials
 from connectors.registry import default_registry
 from connectors.seam import Step
 from exchange import (
     batches,
+    breaker,
     collect,
     declarations,
+    gate,
     intake,
     ledger,
     quarantine,
     rebuild,
     register,
+    retention,
+    settle,
     share,
     views,
 )
 from exchange.batch import Counts
+from exchange.callbacks import Callbacks
 from exchange.database import Database
 from exchange.embedded import start as start_embedded
 from exchange.keys import FileKeyring
+from exchange.lags import Lags
 from exchange.ledger import Break, Witness
 from exchange.migrations import migrate
+from exchange.pauses import Pauses
+from exchange.recall import Recalls
+from exchange.reconcile import Reconciliation
+from exchange.replay import Replays
 from exchange.settings import Settings
 from exchange.staging import Staging
 from exchange.stores import Stores
 from exchange.tables import batches as batch_table
 from exchange.tables import quarantine as quarantine_table
 from exchange.tables import runs
+from exchange.workplace import Workplace
 
 T = TypeVar("T")
 OUTCOMES: dict[type[LeishuError], str] = {
@@ -67,8 +79,6 @@ OUTCOMES: dict[type[LeishuError], str] = {
     LedgerError: "ledger",
     DeclarationError: "declaration",
 }
-PAUSE = timedelta(seconds=60)  # before a platform that did not answer is asked again
-STAGING_KEEP = timedelta(days=30)  # what a closed batch had staged
 
 
 def now() -> datetime:
@@ -93,6 +103,7 @@ class Ran:
 
     counts: dict[str, dict[str, int]]
     failed: dict[str, LeishuError]
+    held: dict[str, Shut] = field(default_factory=dict)  # not run: its platform may not be called now
 
 
 class Hub:
@@ -101,6 +112,13 @@ class Hub:
     def __init__(self, stores: Stores, clock: Callable[[], datetime] = now) -> None:
         self._stores = stores
         self._clock = clock
+        self.pauses = Pauses(stores, clock)
+        self.lags = Lags(stores, clock)
+        self.recalls = Recalls(stores, clock)
+        self.replays = Replays(stores, clock)
+        self.receipts = Callbacks(stores, clock)
+        self.workplace = Workplace(stores, clock)
+        self.reconciliation = Reconciliation(stores, clock)
 
     @classmethod
     @contextmanager
@@ -143,6 +161,8 @@ class Hub:
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('leishu.init'))"))
             for contract in self._stores.declarations.contracts.values():
                 register.ensure(connection, contract)
+            if not ledger.upto(connection):
+                self._stores.witness.begin(ledger.GENESIS)
 
     def problems(self) -> tuple[Problem, ...]:
         """Every problem of the declarations, by file and line."""
@@ -160,15 +180,19 @@ class Hub:
         return [r.id for r in sorted(found, key=lambda r: (order.index(r.contract), r.id))]
 
     def due(self, way: str, contract: str | None = None) -> list[str]:
-        """Shards with something to do now: route ids joined by commas, one job each."""
+        """Shards with something to do now: route ids joined by commas, one job each.
+
+        A platform that may not be called now is left out. One that did not answer the last time has its
+        routes each in a job of their own, so that no other platform waits behind it.
+        """
+        if way == "settle":
+            self.lags.watch()
         routes = self.routes("share" if way == "settle" else way, contract)
         with self._stores.database.transaction() as connection:
             ran = {r.route: r for r in connection.execute(select(runs))}
             at = self._clock()
-            silent = {
-                r for r, run in ran.items() if run.outcome == "unavailable" and at - run.started_at < PAUSE
-            }
-            routes = [r for r in routes if r not in silent]
+            shut, doubtful = gate.shut(self._stores, connection, at), breaker.doubtful(connection)
+            routes = [r for r in routes if self._platform(r) not in shut]
             if way == "collect":
                 every = {r: timedelta(seconds=self._stores.declarations.ways[r].route.every) for r in routes}
                 due = [r for r in routes if r not in ran or at - ran[r].started_at >= every[r]]
@@ -177,7 +201,9 @@ class Hub:
             else:
                 due = share.behind(self._stores, connection, routes)
         size = max(1, self._stores.settings.shard_routes)
-        return [",".join(due[i : i + size]) for i in range(0, len(due), size)]
+        alone = [r for r in due if self._platform(r) in doubtful]
+        due = [r for r in due if r not in alone]
+        return [",".join(due[i : i + size]) for i in range(0, len(due), size)] + alone
 
     def fetch(self, routes: Sequence[str]) -> list[int]:
         """Collect, first half: stage what the platforms have. The batches to close."""
@@ -196,45 +222,43 @@ class Hub:
 
     def deliver(self, routes: Sequence[str]) -> dict[str, dict[str, int]]:
         """Share, second half: send what is prepared; the terms of each route."""
-        done = self._each(routes, lambda r: self._open(r, share.deliver))
+        done = self._each(routes, lambda r: self._open(r, settle.deliver))
         return self._all(done, _summed(done[0]))
 
     def settle(self, routes: Sequence[str]) -> dict[str, dict[str, int]]:
         """Ask for the late answers of these routes; the terms of what became final."""
         done = self._each(
             routes,
-            lambda r: [c.to_dict() for c in share.settle(self._stores, r, at=self._clock())],
+            lambda r: [c.to_dict() for c in settle.settle(self._stores, r, at=self._clock())],
             half="after",
         )
         return self._all(done, _summed(done[0]))
 
     def maintain(self) -> dict[str, int]:
-        """Sweep what no batch names; check the chain. Raises LedgerError where it is broken."""
+        """Check the chain, dispose of what is past its days, carry on open recalls.
+
+        Raises LedgerError where the chain is broken.
+        """
         breaks = self.verify(None)
         if breaks:
             raise LedgerError(
                 f"交换日志在第 {breaks[0].position} 条断链; 停止交换, 执行 leishu ledger verify",
                 f"the ledger breaks at entry {breaks[0].position}: stop, run leishu ledger verify",
             )
-        with self._stores.database.transaction() as connection:
-            keep = set(
-                connection.execute(
-                    select(batch_table.c.staged).where(
-                        batch_table.c.staged.is_not(None),
-                        (batch_table.c.closed_at.is_(None))
-                        | (batch_table.c.closed_at > self._clock() - STAGING_KEEP),
-                    )
-                ).scalars()
-            )
-        swept = self._stores.staging.sweep(keep, older_than=self._clock() - timedelta(hours=1))
-        return {"swept": swept}
+        swept = retention.dispose(self._stores, at=self._clock())
+        return {**swept, "recalls": self.recalls.carry_on_all()}
 
     def run(self, routes: Sequence[str]) -> Ran:
         """The same functions in one process: each route to its end, whatever becomes of the others."""
         counts: dict[str, dict[str, int]] = {}
         failed: dict[str, LeishuError] = {}
+        held: dict[str, Shut] = {}
         for route in routes:
             try:
+                why = self.pauses.shut().get(self._platform(route))
+                if why is not None:
+                    held[route] = why
+                    continue
                 direction = self._stores.declarations.way(route).route.direction
                 if direction == "collect":
                     self.fetch([route])
@@ -246,22 +270,23 @@ class Hub:
                 raise
             except LeishuError as error:
                 failed[route] = error
-        return Ran(counts=counts, failed=failed)
+        return Ran(counts=counts, failed=failed, held=held)
 
     # -- read views
 
     def status(self) -> list[views.RouteStatus]:
         with self._stores.database.transaction() as connection:
-            return views.status(self._stores, connection)
+            return views.status(self._stores, connection, self._clock())
 
     def batches(self, *, route: str | None = None, limit: int = 50) -> list[views.BatchRow]:
         with self._stores.database.transaction() as connection:
-            return views.batch_rows(connection, route=route, limit=limit)
+            shut = gate.shut(self._stores, connection, self._clock())
+            return views.batch_rows(connection, route=route, limit=limit, shut=shut)
 
     def statement(self) -> list[views.StatementRow]:
         """对账单: every platform x contract x direction."""
         with self._stores.database.transaction() as connection:
-            return views.statement(connection)
+            return views.statement(connection, gate.shut(self._stores, connection, self._clock()))
 
     def refusals(self, *, batch: int | None = None) -> list[views.Refusal]:
         """What platforms refused, at once or later, in their words."""
@@ -338,10 +363,17 @@ class Hub:
         return out
 
     def verify(self, witness: Path | None) -> list[Break]:
-        """The ledger's breaks, against the witness file (ours, or a copy kept elsewhere)."""
+        """The ledger's breaks, against the witness file (ours, or a copy kept elsewhere).
+
+        Our own must be there and begin at the first entry; of a copy, what it has is compared.
+        """
         seen = (Witness(witness) if witness else self._stores.witness).read()
+        key = self._stores.key("ledger", self._clock())
         with self._stores.database.transaction() as connection:
-            return ledger.verify(connection, self._stores.key("ledger", self._clock()), seen)
+            breaks = ledger.verify(connection, key, seen)
+            if breaks or witness:
+                return breaks
+            return ledger.unwitnessed(ledger.upto(connection), seen)
 
     def rebuild(self, *, check: bool) -> dict[str, int]:
         """Make the tables that answer quickly anew from the evidence, or only count what would differ."""
@@ -359,10 +391,16 @@ class Hub:
         *,
         half: Literal["first", "second", "after"] = "second",
     ) -> tuple[dict[str, T], dict[str, LeishuError]]:
-        """Every route to its end; (results, failures) by route. How each ended is kept for status."""
+        """Every route to its end; (results, failures) by route. How each ended is kept for status.
+
+        A route whose platform may not be called now is left as it is.
+        """
         done: dict[str, T] = {}
         failed: dict[str, LeishuError] = {}
+        shut = self.pauses.shut()
         for route in routes:
+            if self._platform(route) in shut:
+                continue
             started = self._clock()
             try:
                 done[route] = work(route)
@@ -373,6 +411,11 @@ class Hub:
             over = half == "second" or (half == "first" and not done.get(route))
             self._note(route, started, failed.get(route), begins=half == "first", over=over)
         return done, failed
+
+    def _platform(self, route: str) -> str:
+        """The route's platform; nothing where the route is not sound, which its work will say."""
+        ways = self._stores.declarations.ways
+        return ways[route].platform.id if route in ways else ""
 
     def _open(self, route: str, work: Callable[..., Counts]) -> list[dict[str, int]]:
         """The route's open batches in order: one that fails keeps those behind it waiting."""
@@ -391,6 +434,7 @@ class Hub:
             outcome = "done" if error is None else OUTCOMES[type(error)]
             words = None if error is None else {"zh": error.zh, "en": error.en}
             values |= {"ended_at": self._clock(), "outcome": outcome, "words": words}
+            values |= {"done_at": values["ended_at"]} if error is None else {}
         with self._stores.database.transaction() as connection:
             row = upsert(runs).values(route=route, **{"started_at": started, **values})
             connection.execute(row.on_conflict_do_update(index_elements=["route"], set_=values))

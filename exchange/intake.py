@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 
@@ -10,8 +11,8 @@ import pyarrow as pa
 
 from catalog import envelope
 from catalog.errors import Blocked, Unreadable
-from connectors.seam import Slice
-from exchange import batches, cases
+from connectors.seam import Extraction, Part, Rereads, Slice
+from exchange import batches, cases, gate, ledger
 from exchange.declarations import Way
 from exchange.ledger import Entry
 from exchange.stores import Stores, kill_point
@@ -26,30 +27,39 @@ def fetch(stores: Stores, route: str, *, at: datetime) -> list[int]:
         with stores.database.transaction() as connection:
             waiting = batches.open_of(connection, route)
             cursor = batches.cursor_of(connection, route)
+            since, began = batches.drained_of(connection, route), batches.clock(connection)
         if waiting:
             return [b.id for b in waiting]
+        if gate.admit(stores, way.platform, at=at) is not None:
+            return []
         source = stores.link(way.platform.id).source(way.layout)
         made: list[int] = []
         for _ in range(SLICES):
             extraction = None
             try:
-                extraction = source.extract(
-                    Slice(
-                        cursor=cursor, limit=stores.settings.slice_rows, batch_rows=stores.settings.batch_rows
+                with gate.answering(stores, way.platform):
+                    extraction = source.extract(
+                        Slice(
+                            cursor=cursor,
+                            limit=stores.settings.slice_rows,
+                            batch_rows=stores.settings.batch_rows,
+                        )
                     )
-                )
-                stream = iter(extraction.batches)
-                head = next((b for b in stream if b.num_rows), None)
-                if head is None:
-                    _check_announced(way, extraction.announced)
-                    break
-                staged = stores.staging.write(
-                    "intake",
-                    way.platform.id,
-                    _numbered(chain([head], stream)),
-                    schema=_intake_schema(head),
-                    at=at,
-                )
+                    stream = iter(extraction.batches)
+                    head = next((b for b in stream if b.num_rows), None)
+                    if head is None:
+                        _check_announced(way, extraction.announced)
+                        if not made:
+                            with stores.database.transaction() as connection:
+                                batches.drain(connection, route, began)
+                        break
+                    staged = stores.staging.write(
+                        "intake",
+                        way.platform.id,
+                        _numbered(chain([head], stream)),
+                        schema=_intake_schema(head),
+                        at=at,
+                    )
             except Unreadable as error:
                 _set_aside(stores, way, token, cursor, error, at)
                 if error.resume is None or error.resume == cursor:
@@ -58,7 +68,7 @@ def fetch(stores: Stores, route: str, *, at: datetime) -> list[int]:
                 source.acknowledge(cursor)
                 continue
             kill_point("collect.staged")
-            after = extraction.cursor()
+            after, more = extraction.cursor(), extraction.more()
             with stores.closing(route, token, batch=None, at=at) as (connection, _):
                 made.append(
                     batches.begin(
@@ -70,14 +80,80 @@ def fetch(stores: Stores, route: str, *, at: datetime) -> list[int]:
                         after=after,
                         staged=staged.name,
                         ordered=extraction.ordered,
+                        since=since,
+                        drained_at=None if more else began,
                         revision=way.revision,
                         at=at,
                     )
                 )
             cursor = after
-            if not extraction.more():
+            if not more:
                 break
         return made
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reread:
+    """What was read again, beside the route's cursor."""
+
+    staged: str | None  # None: there was nothing
+    ordered: bool
+    rows: int
+    since: int  # the ledger's position before the reading began
+    began: datetime | None  # and the database's clock; null where old changes are told again, not a state
+    whole: bool  # the platform gave all that it has, for its kind reads no parts
+
+
+def reread(stores: Stores, way: Way, part: Part, *, at: datetime) -> Reread:
+    """Stage a part of what the platform has now, or all that it gives out where its kind reads no parts.
+
+    The route's cursor, its lease and its open batches are left alone, and nothing is acknowledged.
+    """
+    with stores.database.transaction() as connection:
+        since, began = ledger.upto(connection), batches.clock(connection)
+    source = stores.link(way.platform.id).source(way.layout)
+    ordered = [False]
+    whole = not isinstance(source, Rereads)
+    stream: Iterator[pa.RecordBatch]
+    with gate.answering(stores, way.platform):
+        if isinstance(source, Rereads):
+            stream = source.reread(part, batch_rows=stores.settings.batch_rows).batches
+        else:
+            stream = _everything(stores, way, ordered)
+        head = next((b for b in stream if b.num_rows), None)
+        if head is None:
+            return Reread(staged=None, ordered=False, rows=0, since=since, began=began, whole=whole)
+        staged = stores.staging.write(
+            "intake", way.platform.id, _numbered(chain([head], stream)), schema=_intake_schema(head), at=at
+        )
+    return Reread(
+        staged=staged.name,
+        ordered=ordered[0],
+        rows=staged.rows,
+        since=since,
+        began=None if ordered[0] else began,
+        whole=whole,
+    )
+
+
+def _everything(stores: Stores, way: Way, ordered: list[bool]) -> Iterator[pa.RecordBatch]:
+    """Page after page from the beginning; ``ordered`` is told in its one place."""
+    source = stores.link(way.platform.id).source(way.layout)
+    cursor: str | None = None
+    while True:
+        page: Extraction = source.extract(
+            Slice(cursor=cursor, limit=stores.settings.slice_rows, batch_rows=stores.settings.batch_rows)
+        )
+        ordered[0] = page.ordered
+        rows = 0
+        for batch in page.batches:
+            rows += batch.num_rows
+            yield batch
+        if not rows:
+            _check_announced(way, page.announced)
+        cursor = page.cursor()
+        if not page.more():
+            return
 
 
 def _check_announced(way: Way, announced: int | None) -> None:

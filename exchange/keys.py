@@ -42,6 +42,11 @@ class FileKeyring:
         self._known: dict[str, bytes] = {}
         self._current: dict[tuple[str, str], list[tuple[datetime, str]]] = {}
 
+    def has(self, purpose: str, owner: str) -> bool:
+        """Whether there is a key for this already."""
+        self._load()
+        return (purpose, owner) in self._current
+
     def current(self, purpose: str, owner: str, at: datetime) -> tuple[str, bytes]:
         """(key id, 32 bytes) to use for new work at ``at``; made if there is none yet."""
         self._load()
@@ -123,6 +128,11 @@ class FileKeyring:
         return rows
 
     def _add(self, purpose: str, owner: str, since: datetime) -> str:
+        if self._known and not self._path.exists():
+            raise NotAuthorised(
+                f"密钥环 {self._path.name} 不见了：从备份恢复，不另造新密钥",
+                f"the keyring {self._path.name} is gone: restore it from its backup; no new one is made",
+            )
         row = {
             "id": secrets.token_hex(8),
             "purpose": purpose,

@@ -21,10 +21,23 @@ from exchange.database import statement
 from exchange.tables import entries, head
 from exchange.witness import Witness
 
-__all__ = ["GENESIS", "Break", "Entry", "Position", "Witness", "append", "upto", "verify"]
+__all__ = [
+    "GENESIS",
+    "Break",
+    "Entry",
+    "Position",
+    "Witness",
+    "append",
+    "top",
+    "unwitnessed",
+    "upto",
+    "verify",
+]
 
 GENESIS = b"\0" * 32  # in front of the first entry
-Kind = Literal["edited", "removed", "inserted", "reordered", "truncated", "rolled_back", "head"]
+Kind = Literal[
+    "edited", "removed", "inserted", "reordered", "truncated", "rolled_back", "head", "unwitnessed"
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +114,30 @@ def append(
 def upto(connection: Connection) -> int:
     """The last committed position: all up to it can be read, and nothing will appear behind it."""
     return int(connection.execute(select(head.c.position).where(head.c.one)).scalar_one())
+
+
+def top(connection: Connection) -> Position:
+    """The last committed entry's place."""
+    row = connection.execute(select(head.c.position, head.c.hash).where(head.c.one)).one_or_none()
+    return (
+        Position(number=int(row.position), hash=bytes(row.hash)) if row else Position(number=0, hash=GENESIS)
+    )
+
+
+def unwitnessed(last: int, witnessed: Iterable[tuple[int, bytes]]) -> list[Break]:
+    """Whether the hub's own witness was taken away, or begun anew, since the first of ``last`` entries."""
+    begun = min((position for position, _ in witnessed), default=None)
+    if not last or (begun is not None and begun <= 1):
+        return []
+    return [
+        _break(
+            1,
+            "unwitnessed",
+            "见证文件不见了，或是后来重建的：用别处的副本核对（leishu ledger verify --witness），再放回原处",
+            "the witness file is gone, or was begun anew: compare with a copy kept elsewhere "
+            "(leishu ledger verify --witness), then put that back",
+        )
+    ]
 
 
 def verify(connection: Connection, key: bytes, witnessed: Iterable[tuple[int, bytes]] | None) -> list[Break]:

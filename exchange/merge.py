@@ -1,8 +1,11 @@
-"""Merge: what becomes of each incoming record, against the register and what its sender holds. Pure.
+"""Merge: what becomes of each incoming record, field by field. Pure.
 
-Three-way and by field: a sender changed a field where its value differs from the one that it held;
-only what it changed is carried over. Where the register moved on since, the contract's authority
-decides over the whole record. Source: 一数一源, 政务数据共享条例.
+Three-way. A base is what the sender had in front of it: the version that it holds and, where a newer
+one was delivered since its feed was last read to the end, the one before. A field that reads as in
+any base was not changed by the sender. A field that it changed, while the register moved on from one
+of the bases or while it still waits for what became of its last change, is contested: the contract's
+authority decides over that field and over no other.
+Source: 一数一源, 政务数据共享条例.
 """
 
 from __future__ import annotations
@@ -23,162 +26,274 @@ REGISTERED, UNCHANGED, ECHOED, SUPERSEDED, CONFLICTED = (
 )
 OUTCOMES = (REGISTERED, UNCHANGED, ECHOED, SUPERSEDED, CONFLICTED)
 HELD, WITHDRAWN = "held", "withdrawn"
+FRESH = "fresh"  # incoming: the sender gives the record a key that it was not known by there
+RECORD = "*"  # in place of a field's name: the record as a whole, contested by a delete
 
 
 @dataclass(frozen=True, kw_only=True)
 class Authority:
-    """Whose word counts: rank by level, 0 decides first."""
+    """Whose word counts, field by field: rank 0 decides first."""
 
-    ranks: Mapping[str, int]  # level: rank in the contract's authority
-    sender: str  # level of the platform that sent the batch
-    origins: Mapping[str, str]  # platform id: level
+    sender: str  # platform that sent the batch
+    ranks: Mapping[str, Mapping[str, int]]  # field: platform: rank
+    ties: bool = True  # an even contest is for a person; else what is registered stays
 
-    def of(self, level: str) -> int:
-        return self.ranks.get(level, len(self.ranks))
+    def of(self, field: str, platform: str) -> int:
+        """A platform that is declared no more ranks last."""
+        return self.ranks[field].get(platform, len(self.ranks[field]))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Merged:
-    """``outcomes``: _row, uid, outcome, version (the register's after it), op, new (a first version).
+    """``outcomes``: _row, uid, _op, outcome, version (the register's after it), new (a first version),
+    agrees (the sender's record reads as that version does), shown (the base that it reads as whole),
+    contested (the fields that are for a person, ``*`` for a delete).
 
-    ``registered``: uid, op, version and every field, for the rows registered, in order of _row.
+    ``registered``: _row, uid, _op, version and every field, for the rows registered, in order of _row.
     """
 
     outcomes: pl.DataFrame
     registered: pl.DataFrame
 
 
-def arrived(
-    incoming: pl.DataFrame, held: pl.DataFrame, sent: pl.DataFrame, names: Sequence[str]
-) -> pl.DataFrame:
-    """``held`` with what was sent and not answered yet (``sent``, as held), where it reads so at the sender.
-
-    Whoever shows the very thing that it was just sent has it: that is its base, not what it held before.
-    """
-    covered = [n for n in names if n in incoming.columns]
-    rows = incoming.join(sent.select("uid", "state", **{f"sent:{n}": n for n in covered}), on="uid")
-    same = pl.all_horizontal([pl.col(n).eq_missing(pl.col(f"sent:{n}")) for n in covered])
-    reads_so = (
-        pl.when(pl.col(OP) == DELETE)
-        .then(pl.col("state") == WITHDRAWN)
-        .otherwise(same & (pl.col("state") == HELD))
-    )
-    there = rows.filter(reads_so).select("uid")
-    return pl.concat([held.join(there, on="uid", how="anti"), sent.join(there, on="uid", how="semi")])
-
-
 def merge(
     incoming: pl.DataFrame,
     current: pl.DataFrame,
-    held: pl.DataFrame,
+    bases: pl.DataFrame,
+    writers: pl.DataFrame,
     *,
     authority: Authority,
     names: Sequence[str],
     companions: Mapping[str, str],
 ) -> Merged:
-    """One outcome a row.
+    """One outcome a row; a row with fields of several fates is registered if any of them is.
 
-    ``companions`` names columns that go wherever another goes (sealed bytes with their token).
-
-    incoming: _row, _op, uid and the fields that the sender's mapping covers; a uid stands once.
+    incoming: _row, _op, uid, fresh and the fields that the sender's mapping covers; a uid stands once.
     current: uid, version, op, origin and the fields ``names`` of the contract, tombstones included.
-    held: uid, version, own_version, state and the covered fields as the sender held them.
+    bases: uid, version, own_version, state, doubted (fields on which the sender reads otherwise than
+    the base) and the covered fields; none, one or several a uid. Version 0 stands for what is no
+    version of the register.
+    writers: uid and, by covered field, the platform that changed it last; without a row it is the
+    current version's origin.
+    ``companions`` names columns that go wherever another goes (sealed bytes with their token).
     """
     covered = [n for n in names if n in incoming.columns]
-    now = current.select(
-        "uid",
-        version="version",
-        now_op="op",
-        origin="origin",
-        **{f"now:{n}": n for n in (*names, *companions)},
+    rows = incoming.join(
+        current.select(
+            "uid",
+            "version",
+            "origin",
+            now_op="op",
+            **{f"now:{n}": n for n in (*names, *companions)},
+        ),
+        on="uid",
+        how="left",
+        maintain_order="left",
     )
-    base = held.select(
-        "uid",
-        held_version="version",
-        own_version="own_version",
-        held_state="state",
-        **{f"held:{n}": n for n in covered},
+    rows = rows.join(_compared(rows, bases, covered), on="_row", how="left", maintain_order="left").join(
+        bases.filter(pl.col("state") == WITHDRAWN).select("uid", gave_back=pl.lit(True)).unique(),
+        on="uid",
+        how="left",
+        maintain_order="left",
     )
-    rows = incoming.join(now, on="uid", how="left", maintain_order="left").join(
-        base, on="uid", how="left", maintain_order="left"
-    )
-
-    def differs(side: str) -> pl.Expr:
-        return pl.any_horizontal([pl.col(n).ne_missing(pl.col(f"{side}:{n}")) for n in covered])
-
-    ranks = {p: authority.of(level) for p, level in authority.origins.items()}
-    rank = pl.col("origin").replace_strict(ranks, default=len(authority.ranks), return_dtype=pl.Int64)
-    own_rank = pl.lit(authority.of(authority.sender))
-    gone, tomb = pl.col("now_op") == DELETE, pl.col(OP) == DELETE
-    unknown, first = pl.col("version").is_null(), pl.col("held_version").is_null()
-    in_step = pl.col("held_version") == pl.col("version")
-    withdrawn = pl.col("held_state") == WITHDRAWN
-    same_now, same_held = ~differs("now"), ~differs("held")
-    echo = (
-        pl.when(pl.col("held_version").ne_missing(pl.col("own_version")))
-        .then(pl.lit(ECHOED))
-        .otherwise(pl.lit(UNCHANGED))
-    )
-    contest = (
-        pl.when(own_rank < rank)
-        .then(pl.lit(REGISTERED))
-        .when(own_rank > rank)
-        .then(pl.lit(SUPERSEDED))
-        .otherwise(pl.lit(CONFLICTED))
-    )
+    tomb, gone = pl.col(OP) == DELETE, (pl.col("now_op") == DELETE).fill_null(False)
+    unknown = pl.col("version").is_null()
+    moved = {n: pl.col(f"moved:{n}").fill_null(True) | pl.col(FRESH) for n in covered}
+    differs = {n: pl.col(n).ne_missing(pl.col(f"now:{n}")) for n in covered}
+    edited = {n: ~pl.col(f"same:{n}").fill_null(False) & differs[n] for n in covered}
+    rows = rows.with_columns(
+        **{f"open:{n}": (pl.when(tomb).then(moved[n]).otherwise(edited[n] & moved[n])) & ~unknown & ~gone
+           for n in covered},
+        **{f"free:{n}": unknown | (edited[n] & ~moved[n] & ~gone) for n in covered},
+    )  # fmt: skip
+    rows = _decided(rows, writers, covered, authority)
+    take = {n: pl.col(f"free:{n}") | pl.col(f"won:{n}") for n in covered}
+    lost = pl.any_horizontal([pl.col(f"lost:{n}") for n in covered])
+    tied = pl.any_horizontal([pl.col(f"tied:{n}") for n in covered])
+    echo = pl.col("echo").fill_null(False)
+    still = pl.when(echo & ~pl.col("own").fill_null(False)).then(pl.lit(ECHOED)).otherwise(pl.lit(UNCHANGED))
     outcome = (
         pl.when(unknown)
         .then(pl.lit(REGISTERED))
-        .when(tomb & withdrawn)
+        .when(tomb & pl.col("gave_back"))
         .then(pl.lit(ECHOED))
         .when(tomb & gone)
         .then(pl.lit(UNCHANGED))
         .when(gone)
         .then(pl.lit(SUPERSEDED))
-        .when(tomb & in_step)
-        .then(pl.lit(REGISTERED))
         .when(tomb)
-        .then(contest)
-        .when((first | withdrawn) & same_now)
-        .then(pl.lit(UNCHANGED))
-        .when(first | withdrawn)
-        .then(contest)
-        .when(same_held)
-        .then(echo)
-        .when(in_step)
+        .then(
+            pl.when(lost)
+            .then(pl.lit(SUPERSEDED))
+            .when(tied)
+            .then(pl.lit(CONFLICTED))
+            .otherwise(pl.lit(REGISTERED))
+        )
+        .when(pl.any_horizontal(list(take.values())))
         .then(pl.lit(REGISTERED))
-        .when(same_now)
-        .then(pl.lit(UNCHANGED))
-        .otherwise(contest)
+        .when(tied)
+        .then(pl.lit(CONFLICTED))
+        .when(lost)
+        .then(pl.lit(SUPERSEDED))
+        .otherwise(still)
     )
-    rows = rows.with_columns(
-        outcome=outcome,
-        new=unknown,
-        after=pl.when(outcome == REGISTERED)
+    apart = pl.any_horizontal([differs[n] & ~take[n] for n in covered])
+    rows = rows.with_columns(outcome=outcome, new=unknown).with_columns(
+        after=pl.when(pl.col("outcome") == REGISTERED)
         .then(pl.col("version").fill_null(0) + 1)
-        .otherwise(pl.col("version")),
+        .otherwise(pl.col("version"))
+        .cast(pl.Int32),
+        agrees=pl.when(tomb).then(gone | (pl.col("outcome") == REGISTERED)).otherwise(~gone & ~apart),
+        contested=_contested(rows, covered, tomb),
     )
-    outcomes = rows.select("_row", "uid", OP, "outcome", "new", version=pl.col("after").cast(pl.Int32))
+    outcomes = rows.select(
+        "_row", "uid", OP, "outcome", "new", "agrees", "shown", "contested", version="after"
+    )
 
     def carried(n: str) -> pl.Expr:
         by = companions.get(n, n)
         if by not in covered:
             return pl.col(f"now:{n}").alias(n)
-        changed = first | withdrawn | pl.col(by).ne_missing(pl.col(f"held:{by}"))
-        return (
-            pl.when(tomb)
-            .then(pl.col(f"now:{n}"))
-            .when(changed)
-            .then(pl.col(n))
-            .otherwise(pl.col(f"now:{n}"))
-            .alias(n)
-        )
+        return pl.when(take[by] & ~tomb).then(pl.col(n)).otherwise(pl.col(f"now:{n}")).alias(n)
 
     registered = rows.filter(pl.col("outcome") == REGISTERED).select(
-        "_row",
-        "uid",
-        OP,
-        *(carried(n) for n in (*names, *companions)),
-        version=pl.col("after").cast(pl.Int32),
+        "_row", "uid", OP, *(carried(n) for n in (*names, *companions)), version="after"
     )
     return Merged(outcomes=outcomes, registered=registered)
+
+
+def _compared(rows: pl.DataFrame, bases: pl.DataFrame, covered: Sequence[str]) -> pl.DataFrame:
+    """By _row: same:f (as in some base), moved:f (the register left some base), echo, own, shown."""
+    known = bases.filter((pl.col("version") > 0) & (pl.col("state") != WITHDRAWN)).select(
+        "uid", "own_version", "doubted", base="version", **{f"base:{n}": n for n in covered}
+    )
+    doubts = known["doubted"].is_not_null().any()
+
+    def doubted(n: str) -> pl.Expr:
+        return pl.col("doubted").list.contains(n).fill_null(False) if doubts else pl.lit(False)
+
+    pairs = rows.join(known, on="uid", how="inner").select(
+        "_row",
+        "base",
+        own=pl.col("own_version").eq_missing(pl.col("base")),
+        **{f"same:{n}": pl.col(n).eq_missing(pl.col(f"base:{n}")) for n in covered},
+        **{f"moved:{n}": pl.col(f"now:{n}").ne_missing(pl.col(f"base:{n}")) | doubted(n) for n in covered},
+    )
+    pairs = pairs.with_columns(echo=pl.all_horizontal([pl.col(f"same:{n}") for n in covered]))
+    pairs = pairs.with_columns(
+        own=pl.col("own") & pl.col("echo"), shown=pl.when(pl.col("echo")).then(pl.col("base"))
+    ).drop("base")
+    if not pairs["_row"].is_duplicated().any():
+        return pairs
+    flags = [c for c in pairs.columns if c not in ("_row", "shown")]
+    return pairs.group_by("_row").agg(*(pl.col(c).any() for c in flags), pl.col("shown").max())
+
+
+def _decided(
+    rows: pl.DataFrame, writers: pl.DataFrame, covered: Sequence[str], authority: Authority
+) -> pl.DataFrame:
+    """The contested fields won, lost and tied. Against itself the sender wins: its feed is in order."""
+    contested = [n for n in covered if rows[f"open:{n}"].any()]
+    rows = rows.join(
+        writers.select("uid", **{f"by:{n}": n for n in contested}),
+        on="uid",
+        how="left",
+        maintain_order="left",
+    )
+    made: list[pl.Expr] = []
+    for n in covered:
+        open_ = pl.col(f"open:{n}")
+        if n not in contested:
+            made += [open_.alias(f"{fate}:{n}") for fate in ("won", "lost", "tied")]
+            continue
+        by = pl.coalesce(f"by:{n}", "origin")
+        own = authority.of(n, authority.sender)
+        rank = by.replace_strict(
+            dict(authority.ranks[n]), default=len(authority.ranks[n]), return_dtype=pl.Int64
+        )
+        won = (by == authority.sender) | (rank > own)
+        tied = ~won & (rank == own)
+        if not authority.ties:
+            tied = pl.lit(False)
+        made += [
+            (open_ & won).alias(f"won:{n}"),
+            (open_ & tied).alias(f"tied:{n}"),
+            (open_ & ~won & ~tied).alias(f"lost:{n}"),
+        ]
+    return rows.with_columns(made)
+
+
+def _contested(rows: pl.DataFrame, covered: Sequence[str], tomb: pl.Expr) -> pl.Expr:
+    if not any(rows[f"tied:{n}"].any() for n in covered):
+        return pl.lit([], dtype=pl.List(pl.String))
+    fields = pl.concat_list([pl.when(pl.col(f"tied:{n}")).then(pl.lit(n)) for n in covered]).list.drop_nulls()
+    any_ = pl.any_horizontal([pl.col(f"tied:{n}") for n in covered])
+    return pl.when(tomb & any_).then(pl.lit([RECORD])).when(tomb).then(pl.lit([], dtype=pl.List(pl.String))).otherwise(fields)  # fmt: skip
+
+
+def last_writers(versions: pl.DataFrame, covered: Sequence[str]) -> pl.DataFrame:
+    """uid and, by covered field, the platform whose version gave it the value that it has now.
+
+    versions: uid, version, origin and the covered fields, each version of each record.
+    """
+    ordered = versions.sort("uid", "version")
+    first = pl.col("uid").ne_missing(pl.col("uid").shift())
+
+    def by(n: str) -> pl.Expr:
+        changed = first | pl.col(n).ne_missing(pl.col(n).shift())
+        return pl.when(changed).then(pl.col("origin")).alias(n)
+
+    marked = ordered.select("uid", *(by(n) for n in covered))
+    return marked.group_by("uid", maintain_order=True).agg(
+        *(pl.col(n).drop_nulls().last().alias(n) for n in covered)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """Two platforms that undo one another's writing of a field."""
+
+    uid: str
+    field: str
+    platforms: tuple[str, str]
+
+
+def turning(
+    versions: pl.DataFrame, registered: pl.DataFrame, covered: Sequence[str], sender: str, *, turns: int
+) -> list[Turn]:
+    """The records where the sender's new version would go on with a loop, and the field of it.
+
+    A loop: the same two platforms have set a field in turn, each over the other's, either back to the
+    values that they gave before, or ``turns`` times whatever they gave. Every single cycle succeeds,
+    so nothing else would stop it.
+
+    versions: as for last_writers, of the registered uids; registered: as merge made it.
+    """
+    out: list[Turn] = []
+    for (uid,), past in versions.sort("version").group_by("uid"):
+        new = registered.filter(pl.col("uid") == uid)
+        for n in covered:
+            values, by = _sets(past, n)
+            if not by or new[n].item() == values[-1]:
+                continue
+            values, by = [*values, new[n].item()], [*by, sender]
+            pair = by[-2:]
+            run = 1
+            while run < len(by) and by[-run - 1] != by[-run] and by[-run - 1] in pair:
+                run += 1
+            back = run >= 4 and values[-1] == values[-3] and values[-2] == values[-4]
+            if pair[0] != sender and (back or run > turns):
+                out.append(Turn(uid=str(uid), field=n, platforms=(min(pair), max(pair))))
+                break
+    return out
+
+
+def _sets(past: pl.DataFrame, field: str) -> tuple[list[object], list[str]]:
+    """The values that a field was given one after the other, and by whom."""
+    values: list[object] = []
+    by: list[str] = []
+    for value, origin in past.select(field, "origin").iter_rows():
+        if not values or value != values[-1]:
+            values.append(value)
+            by.append(str(origin))
+    return values, by

@@ -41,6 +41,7 @@ def _entered(contract: Contract) -> list[Select[*tuple[Any, ...]]]:
         out.append(
             select(
                 literal(contract.id).label("contract"),
+                literal(0).label("apart"),
                 table.c.origin.label("platform"),
                 table.c.uid.label("uid"),
                 table.c.version.label("version"),
@@ -64,7 +65,7 @@ def _moved() -> Select[*tuple[Any, ...]]:
     state = case(
         (m.c.state.in_(["sent", "accepted"]), case((m.c.op == "d", "withdrawn"), else_="held")),
         (m.c.state == "unchanged", case((m.c.op == "d", "withdrawn"), else_="held")),
-        (m.c.state == "superseded", "stale"),
+        (m.c.state.in_(["superseded", "merged"]), "stale"),
         else_=m.c.state,
     )
     at = (
@@ -78,6 +79,7 @@ def _moved() -> Select[*tuple[Any, ...]]:
     return (
         select(
             b.c.contract,
+            case((m.c.state.in_(["merged", "conflicted"]), 1), else_=0).label("apart"),
             b.c.platform,
             m.c.uid,
             m.c.version,
@@ -89,7 +91,7 @@ def _moved() -> Select[*tuple[Any, ...]]:
             at.label("position"),
         )
         .join(b, b.c.id == m.c.batch)
-        .where(m.c.state.in_(["sent", "accepted", "unchanged", "superseded", "conflicted"]))
+        .where(m.c.state.in_(["sent", "accepted", "unchanged", "superseded", "conflicted", "merged"]))
     )
 
 
@@ -97,7 +99,8 @@ def _yielded(contracts: Sequence[Contract]) -> Select[*tuple[Any, ...]]:
     events = union_all(*(s for c in contracts for s in _entered(c)), _moved()).subquery()
     e = events.c
     latest = func.row_number().over(
-        partition_by=[e.platform, e.contract, e.uid], order_by=[e.position.desc(), e.version.desc()]
+        partition_by=[e.platform, e.contract, e.uid],
+        order_by=[e.position.desc(), e.apart.desc(), e.version.desc()],
     )
     ranked = select(*events.c, latest.label("latest")).subquery()
     own = (
@@ -151,8 +154,17 @@ def rebuild(connection: Connection, contracts: Sequence[Contract], *, check: boo
         ).scalar_one(),
     }
     if not check:
+        # What was seen of a sender's own order is a guard, not a fact: it stays where the holding stays.
+        connection.execute(
+            text(
+                "UPDATE yielded y SET seen = h.seen FROM leishu.holdings h "
+                "WHERE (y.platform, y.contract, y.uid) = (h.platform, h.contract, h.uid)"
+            )
+        )
         connection.execute(text("DELETE FROM leishu.holdings"))
-        connection.execute(text(f"INSERT INTO leishu.holdings ({columns}) SELECT {columns} FROM yielded"))
+        connection.execute(
+            text(f"INSERT INTO leishu.holdings ({columns}, seen) SELECT {columns}, seen FROM yielded")
+        )
         connection.execute(text("DELETE FROM leishu.cursors"))
         connection.execute(
             text(

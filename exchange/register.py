@@ -58,6 +58,7 @@ OWN = pa.schema(
         pa.field("batch", pa.int64(), nullable=False),
         pa.field("ordinal", pa.int32(), nullable=False),
         pa.field("digest", pa.binary(), nullable=False),
+        pa.field("stamp", pa.int64()),  # exchange.stamps; null in versions older than they are
     ]
 )
 TOKEN, SEALED = "_token", "_sealed"
@@ -98,6 +99,7 @@ def _table(name: str, keys: Sequence[str], columns: _Columns) -> Table:
         Column("batch", BigInteger, nullable=False),
         Column("ordinal", Integer, nullable=False),
         Column("digest", LargeBinary, nullable=False),
+        Column("stamp", BigInteger),  # hybrid logical clock
     ]
     return Table(name, MetaData(schema=SCHEMA), *own, *(Column(n, _type(t)) for n, t in columns))
 
@@ -212,6 +214,24 @@ def versions(
         pairs, (table.c.uid == pairs.c.uid) & (table.c.version == pairs.c.version)
     )
     return _frame(connection, query, schema)
+
+
+def past(
+    connection: Connection, contract: Contract, uids: Sequence[str], names: Sequence[str], *, after: int = 0
+) -> pl.DataFrame:
+    """Every version behind ``after`` of these records, the current among them: frame_schema, by uid."""
+    schema = frame_schema(contract, names)
+    if not uids:
+        return pl.DataFrame(pl.from_arrow(schema.empty_table()))
+    parts = [
+        _frame(
+            connection,
+            select(*_selected(t, contract, names)).where(t.c.uid == _any(uids), t.c.version > after),
+            schema,
+        )
+        for t in tables(contract)
+    ]
+    return pl.concat(parts).sort("uid", "version")
 
 
 def write(connection: Connection, contract: Contract, rows: pa.RecordBatch) -> list[str]:

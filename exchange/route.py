@@ -3,7 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Approver:
+    """A person who may approve what another person did."""
+
+    name: str  # as the person acts under
+    routes: tuple[str, ...] = ()  # of these alone; none named: of all
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deputy:
+    """A person who stands in for an approver on these days."""
+
+    name: str
+    of: str  # the approver's name
+    valid_from: date  # days of Asia/Shanghai, both included
+    valid_to: date
+
+    def __post_init__(self) -> None:
+        if self.valid_to < self.valid_from:
+            raise ValueError(f"deputy {self.name}: the last day lies before the first")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keep:
+    """保存期限: for how many days what is done with is kept, by its purpose; then it is destroyed."""
+
+    quarantine: int = 180  # a quarantined row and its repairs, after it was closed
+    intake: int = 30  # what was read, after its batch closed
+    payload: int = 30  # what was sent, after its batch closed
+
+    def __post_init__(self) -> None:
+        if min(self.quarantine, self.intake, self.payload) < 1:
+            raise ValueError("what is done with is kept for a day at the least")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,6 +50,9 @@ class Node:
     title: str
     title_en: str = ""
     division: str  # six digits
+    approvers: tuple[Approver, ...] = ()  # none: anyone but the one who did it
+    deputies: tuple[Deputy, ...] = ()
+    keep: Keep = Keep()
 
 
 Direction = Literal["collect", "up", "down", "across"]  # 归集, 上报, 下发或回流, 提供
@@ -44,6 +83,9 @@ class Route:
     subtree: str | None = None  # collect: the division whose records this platform may enter
     every: int = 30  # seconds between two runs at the least
     tolerance: Tolerance = Tolerance()
+    answer_clock: str = "receipt_final"  # share: the clock of a final answer; past it, a case
+    lag_bound: int | None = None  # seconds that it may lag behind; more: a case
+    corrections: Literal["approve", "trust"] = "approve"  # collect: do the sender's own need a person's leave
 
     def __post_init__(self) -> None:
         if self.direction == "collect" and not self.suite:

@@ -1,4 +1,4 @@
-"""Share (上报, 下发, 提供): select, authorise, map, stage the payload; then deliver it and note the receipt."""
+"""Share (上报, 下发, 提供): select, authorise, map, stage the payload and commit the decision to send it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,12 @@ from sqlalchemy import Connection
 
 from catalog import envelope, verdict
 from catalog.agreement import Grant
-from catalog.authorise import authorise
+from catalog.authorise import authorise, in_scope
 from catalog.conform import conform
 from catalog.contract import Contract
-from catalog.errors import LeishuError, NotAuthorised
 from catalog.shape import to_batch
-from connectors.seam import Payload
-from exchange import batches, cases, holdings, outbox, register
+from exchange import batches, cases, gate, holdings, outbox, register
 from exchange.batch import Counts
-from exchange.batches import Batch
 from exchange.declarations import Way
 from exchange.keys import row_digests, unseal_values
 from exchange.ledger import Entry
@@ -34,12 +31,21 @@ LAST = 2**31 - 1  # behind every ordinal of a position
 
 
 @dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Records named one by one (重推, 撤回, 校核纠错), in place of the changes since."""
+
+    name: str  # says what for, "replay/17": part of the batch's name
+    uids: tuple[str, ...]
+    withdraw: bool = False  # take them back, whatever the grant allows
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Send:
     """One route of the shard, leased and granted."""
 
     way: Way
     token: int
-    grant: Grant
+    grant: Grant | None  # None: what is sent takes back alone, and needs no leave
     fields: str  # names the granted fields and their masks
     mapper: Mapper
     after: tuple[int, int]  # change number that it has compared up to
@@ -57,10 +63,13 @@ class _Selected:
     withheld: pa.RecordBatch  # violations of what preflight kept back
 
 
-def prepare(stores: Stores, route: str, *, at: datetime) -> list[int]:
+def prepare(stores: Stores, route: str, *, at: datetime, selection: Selection | None = None) -> list[int]:
     """Stage and commit what this route must send; the batches to deliver, oldest first.
 
-    What waits from before goes first, alone: a record then travels in its latest version.
+    What waits from before goes first, alone: a record then travels in its latest version. A
+    ``selection`` sends its records alone, again if need be, and no others: what the platform may
+    not have is not sent, what it holds and must not is withdrawn. Taking back needs no leave: an
+    agreement may have ended.
     """
     way = stores.declarations.way(route)
     with stores.leased(route) as token:
@@ -68,13 +77,15 @@ def prepare(stores: Stores, route: str, *, at: datetime) -> list[int]:
             waiting = batches.open_of(connection, route)
         if waiting:
             return [b.id for b in waiting]
-        grant = way.grant(at=at)
+        if selection is None and gate.waits(stores, way.platform, at=at):
+            return []  # selected at the opening, each record in its latest version
+        grant = None if selection is not None and selection.withdraw else way.grant(at=at)
         with stores.database.transaction() as connection:
-            fields = batches.keep_field_set(connection, grant.fields, at=at)
+            fields = batches.keep_field_set(connection, grant.fields if grant else (), at=at)
             after = batches.scan_of(connection, route, way.revision)
             upto = register.changed_upto(connection, way.contract)
             again = holdings.stale(connection, way.platform.id, way.contract)
-        if not _left(after, upto) and not again:
+        if selection is None and not _left(after, upto) and not again:
             return []
         declared = stores.declarations
         send = _Send(
@@ -92,12 +103,23 @@ def prepare(stores: Stores, route: str, *, at: datetime) -> list[int]:
                 time_zone=way.platform.time_zone,
             ),
         )
+        if selection is not None:
+            return list(_chosen(stores, send, selection))
         return list(_windows(stores, send, upto, again))
 
 
 def _left(after: tuple[int, int], upto: int) -> bool:
     """Whether changes may lie behind ``after``: one batch can fill more than a window."""
     return upto > 0 and after < (upto, LAST)
+
+
+def _chosen(stores: Stores, send: _Send, selection: Selection) -> Iterator[int]:
+    for first in range(0, len(selection.uids), WINDOW):
+        uids = selection.uids[first : first + WINDOW]
+        with stores.database.transaction() as connection:
+            frame = register.current(connection, send.way.contract, uids)
+            found = _select(stores, connection, send, frame, selection)
+        yield from _commit(stores, send, found, send.after, send.after, f"{selection.name}/{first}")
 
 
 def _windows(stores: Stores, send: _Send, upto: int, again: list[str]) -> Iterator[int]:
@@ -133,9 +155,21 @@ def _windows(stores: Stores, send: _Send, upto: int, again: list[str]) -> Iterat
             batches.move_scan(connection, send.way.route.id, (upto, LAST), send.way.revision)
 
 
-def _select(stores: Stores, connection: Connection, send: _Send, changed: pl.DataFrame) -> _Selected:
-    """Compare the changed records with what the platform holds, and make what must be sent."""
+def _select(
+    stores: Stores,
+    connection: Connection,
+    send: _Send,
+    changed: pl.DataFrame,
+    selection: Selection | None = None,
+) -> _Selected:
+    """Compare the changed records with what the platform holds, and make what must be sent.
+
+    A recalled record is sent to nobody; to take it back is its recall's work.
+    """
     way, contract = send.way, send.way.contract
+    barred = [] if send.grant is None else holdings.barred(connection, contract, changed["uid"].to_list())
+    if barred:
+        changed = changed.filter(~pl.col("uid").is_in(barred))
     ids = changed["uid"].to_list()
     held = holdings.held(connection, way.platform.id, contract, ids).select(
         "uid", h_version="version", h_own="own_version", h_fields="fields", h_digest="digest", h_state="state"
@@ -144,11 +178,20 @@ def _select(stores: Stores, connection: Connection, send: _Send, changed: pl.Dat
     rows = changed.join(held, on="uid", how="left", maintain_order="left").join(
         keys, on="uid", how="left", maintain_order="left"
     )
+    if send.grant is None:
+        gone = rows.filter((pl.col("h_state") != "withdrawn").fill_null(False))
+        nothing = pa.RecordBatch.from_pylist([], schema=contract.batch_schema())
+        none = rows.clear().with_columns(
+            pl.lit(None, pl.Int64).alias(envelope.ROW), pl.lit(None, pl.Binary).alias("digest")
+        )
+        return _payload(stores, send, nothing, none, gone, 0)
     there = pl.col("h_state").is_in(["held", "stale", "maybe", "refused"]).fill_null(False)
     current = (pl.col("h_state") == "held") & (pl.col("h_version") == pl.col("version"))
     same = current & ((pl.col("h_fields") == send.fields) | pl.col("h_own").eq_missing(pl.col("version")))
     waits = pl.col("h_state") == "conflicted"
     live = pl.col("op") != envelope.DELETE
+    if selection is not None:
+        same = pl.lit(False)
     waiting = rows.filter(waits.fill_null(False)).height
     rows = rows.filter(~waits.fill_null(False))
     candidates = rows.filter(live & ~same.fill_null(False))
@@ -158,7 +201,9 @@ def _select(stores: Stores, connection: Connection, send: _Send, changed: pl.Dat
     inside = pl.DataFrame(pl.from_arrow(projection.passed)).select(envelope.ROW)
     candidates = candidates.with_row_index(envelope.ROW).with_columns(pl.col(envelope.ROW).cast(pl.Int64))
     leaving = candidates.join(inside, on=envelope.ROW, how="anti").filter(there).drop(envelope.ROW)
-    gone = pl.concat([rows.filter(~live & there), leaving])
+    gone = pl.concat(
+        [rows.filter(~live & there), leaving, _out_of_reach(send.grant, rows.filter(live & same), contract)]
+    )
 
     names = [f.name for f in send.grant.fields if f.name in projection.passed.schema.names]
     digests = row_digests(stores.key("digest", send.at), projection.passed, names)
@@ -170,15 +215,46 @@ def _select(stores: Stores, connection: Connection, send: _Send, changed: pl.Dat
         & (pl.col("h_fields") == send.fields)
         & pl.col("h_digest").eq_missing(pl.col("digest"))
     ).fill_null(False)
-    new = sent.filter(~seen)
+    new = sent if selection is not None else sent.filter(~seen)
     wanted = pc.is_in(projection.passed.column(envelope.ROW), value_set=new[envelope.ROW].to_arrow())
     return _payload(stores, send, projection.passed.filter(wanted), new, gone, waiting)
+
+
+def projected(stores: Stores, way: Way, rows: pl.DataFrame, *, at: datetime) -> pl.DataFrame:
+    """``uid``, ``digest`` and the layout's columns of these register rows as they would be sent now.
+
+    ``rows`` bear the platform's ``foreign_key``; what the grant leaves out is missing.
+    """
+    contract, declared = way.contract, stores.declarations
+    mapper = bind(
+        way.mapping, contract, way.layout, dict(declared.code_maps), time_zone=way.platform.time_zone
+    )
+    grant = way.grant(at=at)
+    send = _Send(way=way, token=0, grant=grant, fields="", after=(0, -1), at=at, mapper=mapper)
+    projection = authorise(
+        _batch(stores, send, rows, pl.lit(True)), grant, contract=contract, keys=stores.keyring
+    )
+    names = [f.name for f in grant.fields if f.name in projection.passed.schema.names]
+    digests = row_digests(stores.key("digest", at), projection.passed, names)
+    told = rows.select("uid").with_row_index(envelope.ROW).with_columns(pl.col(envelope.ROW).cast(pl.Int64))
+    kept = pl.DataFrame(pl.from_arrow(projection.passed)).select(envelope.ROW)
+    kept = kept.with_columns(digest=pl.Series(digests, dtype=pl.Binary))
+    mapped = pl.DataFrame(pl.from_arrow(mapper.map(projection.passed).passed))
+    found = mapped.join(kept, on=envelope.ROW).join(told, on=envelope.ROW)
+    return found.select("uid", "digest", *(n for n in mapped.columns if n not in envelope.NAMES))
+
+
+def _out_of_reach(grant: Grant, settled: pl.DataFrame, contract: Contract) -> pl.DataFrame:
+    """Those of the copies that need no sending which a narrower scope takes back; none that it entered itself."""
+    ours = settled.filter(pl.col("h_own").ne_missing(pl.col("version")))
+    outside = pc.invert(in_scope(record_batch(ours, contract), grant.scope))
+    return ours.filter(pl.Series(outside, dtype=pl.Boolean))
 
 
 def _batch(stores: Stores, send: _Send, rows: pl.DataFrame, there: pl.Expr) -> pa.RecordBatch:
     """Register rows as a batch of the contract; a sealed field is opened only where it is granted."""
     contract = send.way.contract
-    granted = {f.name for f in send.grant.fields}
+    granted = {f.name for f in send.grant.fields} if send.grant else set()
     ours = send.way.layout.keys == "ours"
     frame = rows.with_row_index(envelope.ROW).with_columns(
         pl.col(envelope.ROW).cast(pl.Int64),
@@ -296,7 +372,7 @@ def _commit(
             staged=staged,
             revision=way.revision,
             at=at,
-            agreement=send.grant.agreement,
+            agreement=way.route.agreement,
         )
         moves = chosen.moves.with_columns(
             batch=pl.lit(batch, pl.Int64),
@@ -328,114 +404,17 @@ def _commit(
                     "number": made.number,
                     "platform": way.platform.id,
                     "contract": way.contract.id,
-                    "agreement": send.grant.agreement,
-                    "grant": send.grant.revision,
+                    "agreement": way.route.agreement,
+                    "grant": send.grant.revision if send.grant else None,
                     "revision": way.revision,
                     "payload": staged,
-                    "fields": [f.name for f in send.grant.fields],
+                    "fields": [f.name for f in send.grant.fields] if send.grant else [],
                     "counts": counts.to_dict(),
                 },
             )
         )
     if rows:
         yield batch
-
-
-def deliver(stores: Stores, batch_id: int, *, at: datetime) -> Counts:
-    """Send one prepared batch with its key, and note the receipt. Leave is asked again first."""
-    with stores.database.transaction() as connection:
-        batch = batches.get(connection, batch_id)
-    if batch.state != "sending":
-        return Counts.from_dict(batch.counts)
-    way = stores.declarations.way(batch.route)
-    with stores.leased(batch.route) as token:
-        withdrawn = _withdrawn(way, batch, at)
-        if withdrawn is not None:
-            return _cancel(stores, way, batch, token, withdrawn, at)
-        with stores.database.transaction() as connection:
-            outbox.attempt(connection, batch.id)
-        kill_point("share.before_send")
-        assert batch.staged is not None
-        schema, counts = stores.staging.schema(batch.staged), Counts.from_dict(batch.counts)
-        name = batch.staged
-        payload = Payload(
-            number=batch.number,
-            source=stores.declarations.node.division,
-            schema=schema,
-            rows=counts.selected - counts.held - counts.withheld,
-            batches=lambda: stores.staging.read(name),
-            at=batch.started_at,
-        )
-        receipt = stores.link(way.platform.id).sink(way.layout).deliver(payload, key=batch.name)
-        kill_point("share.sent")
-        with stores.closing(batch.route, token, batch=None, at=at) as (connection, entries):
-            counts = outbox.answered(connection, way, batch, receipt, at=at)
-            entries.append(
-                _said(way, batch, counts, "batch_settled" if receipt.final else "payload_delivered")
-            )
-        kill_point("share.recorded")
-        return counts
-
-
-def _said(way: Way, batch: Batch, counts: Counts, kind: str) -> Entry:
-    return Entry(
-        kind=kind,
-        subject=batch.name,
-        facts={
-            "batch": batch.id,
-            "route": way.route.id,
-            "number": batch.number,
-            "platform": way.platform.id,
-            "contract": way.contract.id,
-            "counts": counts.to_dict(),
-        },
-    )
-
-
-def _withdrawn(way: Way, batch: Batch, at: datetime) -> LeishuError | None:
-    """Why the leave under which the batch was prepared stands no more; None while it does."""
-    try:
-        way.grant(at=at)
-    except NotAuthorised as error:
-        return error
-    if way.revision != batch.revision:
-        return NotAuthorised(
-            f"批次 {batch.number} 备好后声明有变, 已取消, 将按新声明重选",
-            f"declarations changed after batch {batch.number} was prepared: it is selected anew",
-        )
-    return None
-
-
-def _cancel(stores: Stores, way: Way, batch: Batch, token: int, why: LeishuError, at: datetime) -> Counts:
-    """Send nothing; where an earlier attempt's outcome is unknown the copies are a maybe."""
-    with stores.closing(batch.route, token, batch=None, at=at) as (connection, entries):
-        counts = outbox.cancelled(connection, way, batch, why, at=at)
-        batches.move_scan(connection, batch.route, (0, -1), "")
-        entries.append(_said(way, batch, counts, "release_cancelled"))
-    return counts
-
-
-def settle(stores: Stores, route: str, *, at: datetime) -> Sequence[Counts]:
-    """Ask for what the platform has not answered yet; note what became final."""
-    way = stores.declarations.way(route)
-    with stores.database.transaction() as connection:
-        waiting = batches.unsettled(connection, route)
-    done: list[Counts] = []
-    if not waiting:
-        return done
-    sink = stores.link(way.platform.id).sink(way.layout)
-    with stores.leased(route) as token:
-        for batch in waiting:
-            with stores.database.transaction() as connection:
-                asked = outbox.asked(connection, batch, at=at)
-            receipt = sink.ask(asked)
-            if not receipt.final:
-                continue
-            with stores.closing(route, token, batch=None, at=at) as (connection, entries):
-                counts = outbox.settled(connection, way, batch, receipt, at=at)
-                entries.append(_said(way, batch, counts, "batch_settled"))
-            done.append(counts)
-    return done
 
 
 def behind(stores: Stores, connection: Connection, routes: Sequence[str]) -> list[str]:

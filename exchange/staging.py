@@ -23,7 +23,7 @@ from typing import BinaryIO, Literal
 import pyarrow as pa
 from cryptography.hazmat.primitives import hashes, hmac
 
-from catalog.errors import Unreadable
+from catalog.errors import Unavailable, Unreadable
 from exchange.keys import FileKeyring, seal, sync_folder, unseal
 
 CHUNK_ROWS = 65_536
@@ -60,8 +60,21 @@ class Staging:
     ) -> Staged:
         """Write the stream, sync it, and name it: when this returns, the file stands whole on disk.
 
-        Holds one chunk in memory. Nothing is left behind if ``batches`` raises.
+        Holds one chunk in memory. Nothing is left behind if ``batches`` raises, or the disk is full: that is
+        Unavailable.
         """
+        try:
+            return self._write(kind, owner, batches, schema, at)
+        except OSError as error:
+            raise Unavailable(
+                f"暂存目录写不进去（{os.strerror(error.errno or 0)}）：查看磁盘空间与权限，腾出空间后自动继续",
+                f"the staging folder cannot be written ({os.strerror(error.errno or 0)}): see to disk space and "
+                "permissions; it goes on by itself then",
+            ) from None
+
+    def _write(
+        self, kind: str, owner: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema, at: datetime
+    ) -> Staged:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._folder.chmod(0o700)
         handle, fresh = tempfile.mkstemp(dir=self._folder, prefix=".new-")

@@ -9,22 +9,28 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 
 from sqlalchemy import Connection, text
 
-from catalog.errors import LeaseLost, LeishuError
+from catalog.errors import LeaseLost, LeishuError, NotAuthorised
 from connectors.credentials import Credentials
 from connectors.registry import Registry
 from connectors.seam import Link
 from exchange import leases, ledger
+from exchange.breaker import Turns
 from exchange.database import Database
 from exchange.declarations import Declarations
 from exchange.keys import FileKeyring
 from exchange.ledger import Entry, Witness
 from exchange.settings import Settings
 from exchange.staging import Staging
+
+_CLOSING = text(
+    "SELECT set_config('synchronous_commit', 'on', true),"
+    " set_config('idle_in_transaction_session_timeout', :idle, true)"
+)
 
 
 def kill_point(name: str) -> None:
@@ -52,7 +58,16 @@ class Stores:
         return f"{socket.gethostname()}/{os.getpid()}"
 
     def key(self, purpose: str, at: datetime) -> bytes:
-        """The hub's own key for a purpose."""
+        """The hub's own key for a purpose. NotAuthorised where the keyring was lost: none is made anew then."""
+        if not self.keyring.has("ledger", "hub"):  # made with the first entry
+            with self.database.transaction() as connection:
+                begun = ledger.upto(connection) > 0
+            if begun:
+                raise NotAuthorised(
+                    "密钥环里没有本节点的密钥，而交换日志已有内容：从备份恢复 var/keys 后再运行",
+                    "the keyring has no key of this hub, yet the ledger has entries: restore var/keys from its "
+                    "backup",
+                )
         return self.keyring.current(purpose, "hub", at)[1]
 
     def link(self, platform_id: str) -> Link:
@@ -67,12 +82,17 @@ class Stores:
                 platform.connector.credential,
                 self.credentials,
                 platform.time_zone,
+                Turns(database=self.database, platform=platform.id, per_minute=platform.calls_per_minute),
             )
         return self._links[platform_id]
 
     @contextmanager
     def leased(self, route: str) -> Iterator[int]:
-        """The route's fencing token; LeaseLost where another worker has it."""
+        """The route's fencing token; LeaseLost where another worker has it.
+
+        Raises before anything is done where the keyring is lost or the witness cannot be brought up to date.
+        """
+        self._ready()
         with self.database.transaction() as connection:
             token = leases.acquire(connection, route, self.holder, self.settings.lease_seconds)
         if token is None:
@@ -87,6 +107,14 @@ class Stores:
             beat.join()
             with self.database.transaction() as connection:
                 leases.release(connection, route, token)
+
+    def _ready(self) -> None:
+        with self.database.transaction() as connection:
+            top = ledger.top(connection)
+        if top.number:
+            self.key("ledger", datetime.now(UTC))
+        if self.witness.last() < top.number:  # a note failed, or its worker died in front of it
+            self.witness.note(top.number, top.hash)
 
     def _renew(self, route: str, token: int, ended: threading.Event) -> None:
         """Keep the lease while the work goes on; one that cannot be kept is found lost at the close."""
@@ -111,13 +139,19 @@ class Stores:
         entries: list[Entry] = []
         position = None
         with self.database.transaction() as connection:
-            connection.execute(text("SET LOCAL synchronous_commit = on"))
+            # A worker that stands still in here holds rows, perhaps the head: the server ends it with its lease.
+            connection.execute(_CLOSING, {"idle": f"{int(self.settings.lease_seconds * 1000)}ms"})
             yield connection, entries
+            kill_point("closing.written")
             leases.confirm(connection, route, token)
+            kill_point("closing.confirmed")
             if entries:
                 position = ledger.append(connection, entries, at=at, batch=batch, key=self.key("ledger", at))
+                kill_point("closing.appended")
         if position is not None:
+            kill_point("closing.committed")
             self.witness.note(position.number, position.hash)
+            kill_point("closing.witnessed")
 
     def close(self) -> None:
         for link in self._links.values():

@@ -22,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 SCHEMA = "leishu"
 metadata = MetaData(schema=SCHEMA)
@@ -74,6 +74,8 @@ batches = Table(
     Column(
         "ordered", Boolean, nullable=False, server_default=text("false")
     ),  # later rows of a key replace earlier ones
+    Column("since", Instant),  # collect: before this the sender's feed had been read to its end
+    Column("drained_at", Instant),  # collect: when the fetch began that read it to its end
     Column("agreement", Text),  # share: the grant's
     Column("revision", Text),  # digest of the declarations that decided
     Column("counts", JSONB, nullable=False, server_default=text("'{}'::jsonb")),  # the equation's terms
@@ -84,6 +86,7 @@ batches = Table(
     UniqueConstraint("route", "number"),
 )
 Index("batches_route", batches.c.route, batches.c.id)
+Index("batches_unsettled", batches.c.route, postgresql_where=text("state = 'delivered'"))
 Index("batches_open", batches.c.state, postgresql_where=text("state in ('staged', 'sending')"))
 
 cursors = Table(
@@ -91,6 +94,12 @@ cursors = Table(
     metadata,
     Column("route", Text, primary_key=True),
     Column("cursor", Text, nullable=False),  # collect: the connector's own
+)
+drained = Table(  # when the fetch began that last found a route's feed at its end; by the database's clock
+    "drained",
+    metadata,
+    Column("route", Text, primary_key=True),
+    Column("at", Instant, nullable=False),
 )
 scans = Table(  # share: how far the changes were compared; a hint, for holdings are the truth
     "scans",
@@ -106,8 +115,9 @@ runs = Table(  # how each route's last run ended; operational, not evidence
     Column("route", Text, primary_key=True),
     Column("started_at", Instant, nullable=False),
     Column("ended_at", Instant),
-    Column("outcome", Text),  # done, unavailable, refused, unreadable, not_authorised, blocked
+    Column("outcome", Text),  # done, held, unavailable, refused, unreadable, not_authorised, blocked
     Column("words", JSONB),
+    Column("done_at", Instant),  # when one last ended well
 )
 leases = Table(
     "leases",
@@ -134,10 +144,11 @@ holdings = Table(
     Column("platform", Text, primary_key=True),
     Column("contract", Text, primary_key=True),
     Column("uid", UUID(as_uuid=False), primary_key=True),
-    Column("version", Integer, nullable=False),  # of the register, that the platform holds
+    Column("version", Integer, nullable=False),  # of the register, that it holds; 0: what it holds is none
     Column("own_version", Integer),  # the last one that it entered itself
     Column("fields", Text, nullable=False),  # digest naming the field set and masks, in revisions
     Column("digest", LargeBinary),  # HMAC-SM3 of the projection as sent or received
+    Column("seen", BigInteger),  # the sender's own order of the last row read from it
     Column("state", Text, nullable=False),  # held, withdrawn, stale (send again), maybe, conflicted, refused
     Column("batch", BigInteger, nullable=False),
 )
@@ -157,13 +168,56 @@ quarantine = Table(
     Column("route", Text, nullable=False),
     Column("row", BigInteger, nullable=False),
     Column("key_id", Text, nullable=False),  # of the key that sealed the row
-    Column("sealed", LargeBinary, nullable=False),  # the row as it was read
+    Column("sealed", LargeBinary),  # the row as it was read; null once it was disposed of
     Column("reasons", JSONB, nullable=False),  # [{rule, field, severity}]
-    Column("state", Text, nullable=False, server_default="open"),
+    Column(
+        "state", Text, nullable=False, server_default="open"
+    ),  # open, repaired, approved, returned, replaying; replayed, discarded
     Column("at", Instant, nullable=False),
+    Column("former", BigInteger),  # the row that was repaired, replayed and failed again
+    Column("repair", BigInteger),  # its repair that counts
+    Column("replay", BigInteger),  # the batch that it was replayed in …
+    Column("replay_row", BigInteger),  # … and its row there
+    Column("closed_at", Instant),
+    Column("closed_by", Text),
+    Column("reason", Text),  # why it was discarded, in a person's words
+    Column("disposed_at", Instant),
     UniqueConstraint("batch", "row"),
 )
 Index("quarantine_route", quarantine.c.route, quarantine.c.id)
+Index("quarantine_replay", quarantine.c.replay, postgresql_where=text("replay IS NOT NULL"))
+repairs = Table(  # revisions of one quarantined row, each a patch on the row as it was read
+    "repairs",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("quarantine", BigInteger, ForeignKey(quarantine.c.id), nullable=False),
+    Column("number", Integer, nullable=False),  # 1, 2, 3 … of this row
+    Column("former", BigInteger),  # the revision that it replaces
+    Column("key_id", Text, nullable=False),
+    Column("sealed", LargeBinary),  # JSON Patch (RFC 6902); null once it was disposed of
+    Column("digest", LargeBinary, nullable=False),  # HMAC-SM3 of the former one's digest and the patch
+    Column("result", LargeBinary, nullable=False),  # HMAC-SM3 of the row as it is then
+    Column("fields", JSONB, nullable=False),  # names of the columns that it changes
+    Column("state", Text, nullable=False),  # proposed, approved, declined, superseded
+    Column("made_by", Text, nullable=False),  # a person, or the sender's platform
+    Column("made_at", Instant, nullable=False),
+    Column("decided_by", Text),
+    Column("decided_at", Instant),
+    Column("authority", Text),  # by what right: approver, deputy of …, trust
+    UniqueConstraint("quarantine", "number"),
+)
+resends = Table(  # records sent once more to one chosen platform
+    "resends",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("route", Text, nullable=False),
+    Column("uids", ARRAY(UUID(as_uuid=False)), nullable=False),
+    Column("state", Text, nullable=False),  # asked, done, cancelled
+    Column("batch", BigInteger),  # that took them, once known
+    Column("asked_by", Text, nullable=False),
+    Column("asked_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+)
 
 outbox = Table(  # what must be delivered; appended before the call, marked by its receipt
     "outbox",
@@ -177,6 +231,7 @@ outbox = Table(  # what must be delivered; appended before the call, marked by i
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("at", Instant, nullable=False),
     Column("answered_at", Instant),
+    Column("noted_at", Instant),  # when the answer was noted, by the database's clock
 )
 movements = Table(  # what a batch did to a platform's copy of a record; registered rows stand in the register
     "movements",
@@ -190,7 +245,7 @@ movements = Table(  # what a batch did to a platform's copy of a record; registe
     Column("fields", Text, nullable=False),
     Column(
         "state", Text, nullable=False
-    ),  # waiting, sent, accepted, refused, cancelled; unchanged, superseded, conflicted
+    ),  # waiting, sent, accepted, refused, cancelled; unchanged, superseded, conflicted, merged
     Column("prior_version", Integer),  # the holding before, to go back to on a late refusal
     Column("prior_digest", LargeBinary),
     Column("prior_fields", Text),
@@ -207,9 +262,41 @@ receipts = Table(  # append-only
     Column("code", Text, nullable=False),  # CT_RECEIPT
     Column("words", Text),
     Column("at", Instant, nullable=False),
+    Column("way", Text, nullable=False, server_default="answer"),  # answer, poll, callback
 )
 Index("receipts_batch", receipts.c.batch)
 Index("receipts_uid", receipts.c.uid)
+
+callbacks = Table(  # what platforms posted, once each
+    "callbacks",
+    metadata,
+    Column("platform", Text, primary_key=True),
+    Column("message", Text, primary_key=True),  # the platform's own id of it, or the digest of its words
+    Column("batch", BigInteger, ForeignKey(batches.c.id), nullable=False),
+    Column("at", Instant, nullable=False),
+)
+
+pauses = Table(  # by a person
+    "pauses",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("platform", Text, nullable=False),
+    Column("starts_at", Instant, nullable=False),
+    Column("ends_at", Instant),  # null: until somebody resumes
+    Column("reason", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("ended_at", Instant),  # resumed before its end
+    Column("ended_by", Text),
+)
+breakers = Table(  # how a platform answers; shared by all workers, operational, not evidence
+    "breakers",
+    metadata,
+    Column("platform", Text, primary_key=True),
+    Column("failures", Integer, nullable=False, server_default="0"),  # since it last answered
+    Column("retry_at", Instant),  # not called before, on the database's clock
+    Column("next_call_at", Instant),  # the next free turn under its rate
+    Column("words", JSONB),  # {zh, en}: why it was not available
+)
 
 cases = Table(
     "cases",
@@ -222,9 +309,31 @@ cases = Table(
     Column("facts", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
     Column("state", Text, nullable=False, server_default="open"),
     Column("opened_at", Instant, nullable=False),
+    Column("due_at", Instant),  # the end of its clock, where it has one
     Column("closed_at", Instant),
+    Column("closed_by", Text),  # a person's name or ``leishu``
+    Column("outcome", Text),  # how it ended, one word of its kind
 )
 Index("cases_open", cases.c.kind, cases.c.state)
+
+conflicts = Table(  # one field of one record on which two platforms of even authority differ
+    "conflicts",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("case", BigInteger, ForeignKey(cases.c.id), nullable=False),
+    Column("route", Text, nullable=False),  # the collect route that the other side came by
+    Column("contract", Text, nullable=False),
+    Column("uid", UUID(as_uuid=False), nullable=False),
+    Column("field", Text, nullable=False),  # ``*``: the record itself, deleted by one side
+    Column("version", Integer, nullable=False),  # of the register, that it was held against
+    Column("platform", Text, nullable=False),  # the other side
+    Column("origin", Text, nullable=False),  # who gave the registered value
+    Column("sealed", LargeBinary),  # the other side's value, as JSON; null for a delete
+    Column("choice", Text),  # register, sender, value; gone: they agree again
+    Column("at", Instant, nullable=False),
+    UniqueConstraint("case", "field"),
+)
+Index("conflicts_uid", conflicts.c.uid)
 
 revisions = Table(  # every declaration that ever decided, by digest
     "revisions",
@@ -234,4 +343,76 @@ revisions = Table(  # every declaration that ever decided, by digest
     Column("id", Text, nullable=False),
     Column("content", Text, nullable=False),
     Column("at", Instant, nullable=False),
+)
+
+reconciliations = Table(  # 核对: how each platform's copies compared when they were last compared
+    "reconciliations",
+    metadata,
+    Column("platform", Text, primary_key=True),
+    Column("contract", Text, primary_key=True),
+    Column("resource", Text, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("counts", JSONB, nullable=False),
+)
+sightings = Table(  # what a copy hashed to at the platform, where our side cannot compute it
+    "sightings",
+    metadata,
+    Column("platform", Text, primary_key=True),
+    Column("contract", Text, primary_key=True),
+    Column("resource", Text, primary_key=True),
+    Column("uid", UUID(as_uuid=False), primary_key=True),
+    Column("version", Integer, nullable=False),  # the holding's, of which the hash is true
+    Column("hash", BigInteger, nullable=False),  # connectors.counting, as a signed number
+)
+backfills = Table(  # 补数
+    "backfills",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("route", Text, nullable=False),
+    Column("asked", JSONB, nullable=False),  # division, days
+    Column("by", Text, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+)
+Index("backfills_route", backfills.c.route, backfills.c.id)
+backfill_parts = Table(
+    "backfill_parts",
+    metadata,
+    Column("backfill", BigInteger, ForeignKey(backfills.c.id), primary_key=True),
+    Column("part", Text, primary_key=True),  # a division's code, a day, or "all"
+    Column("state", Text, nullable=False),  # waiting, done, failed
+    Column("counts", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    Column("words", JSONB),  # {zh, en}: why it failed
+    Column("ended_at", Instant),
+)
+recalls = Table(  # taken back, or sent again corrected; not shared while its recall stands
+    "recalls",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("contract", Text, nullable=False),
+    Column("uid", UUID(as_uuid=False), nullable=False),
+    Column("version", Integer, nullable=False),  # of the register, when it was recalled
+    Column("mode", Text, nullable=False),  # withdraw, amend
+    Column("key_id", Text, nullable=False),  # of the key that sealed the reason
+    Column("sealed", LargeBinary, nullable=False),
+    Column("state", Text, nullable=False, server_default="open"),  # open, done, lifted
+    Column("opened_at", Instant, nullable=False),
+    Column("opened_by", Text, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("closed_at", Instant),  # every copy is withdrawn or amended
+    Column("lifted_at", Instant),
+    Column("lifted_by", Text),
+)
+Index("recalls_uid", recalls.c.contract, recalls.c.uid)
+followed = Table(  # how far a recall or a correction has come, platform by platform; derived from movements
+    "followed",
+    metadata,
+    Column("matter", Text, primary_key=True),  # recall/17, dispute/5
+    Column("platform", Text, primary_key=True),
+    Column("state", Text, nullable=False),  # asked, sent, accepted, refused, unreachable, withdrawn, own
+    Column("version", Integer),  # the last that it is known to hold or have held
+    Column("route", Text),
+    Column("batch", BigInteger),  # the last that carried it there
+    Column("words", JSONB),  # {zh, en}: why it goes no further
+    Column("at", Instant, nullable=False),  # of the last change
 )

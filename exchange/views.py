@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,11 +12,15 @@ import pyarrow as pa
 from sqlalchemy import Connection, func, select, union_all
 
 from catalog.contract import Contract
-from exchange import register
+from catalog.windows import Shut
+from connectors.seam import ACCEPTED, REFUSED
+from exchange import answers, gate, lags, register
 from exchange.batch import Counts
 from exchange.keys import uids
 from exchange.stores import Stores
 from exchange.tables import batches, cases, holdings, movements, quarantine, receipts, runs, xref
+
+ON_THE_WAY = ("staged", "blocked", "sending", "delivered")  # states of a batch that waits for something
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +39,10 @@ class RouteStatus:
     ended_at: datetime | None
     waiting: int  # batches on their way
     pending: int  # rows that wait for the platform's answer
+    lag: int | None = None  # seconds that it is behind; null: nothing waits
+    lag_bound: int | None = None  # declared
+    held_for: dict[str, str] | None = None  # {zh, en}: why the platform is not called now
+    held_until: datetime | None = None  # when it may be called again; null beside held_for: nobody knows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +65,8 @@ class BatchRow:
     started_at: datetime
     closed_at: datetime | None
     settled_at: datetime | None
+    held_for: dict[str, str] | None = None  # {zh, en}: it waits, and what for
+    held_until: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +81,8 @@ class StatementRow:
     set_aside: int  # files or pages that could not be read, without rows
     closes: bool
     settled: bool
+    held_for: dict[str, str] | None = None  # {zh, en}: batches on their way wait, and what for
+    held_until: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,8 +140,16 @@ class QuarantineRow:
     at: datetime
 
 
-def status(stores: Stores, connection: Connection) -> list[RouteStatus]:
+def _held(shut: Mapping[str, Shut], platform: str, waits: bool = True) -> dict[str, Any]:
+    """held_for and held_until of something that waits for this platform."""
+    why = shut.get(platform) if waits else None
+    return {} if why is None else {"held_for": {"zh": why.zh, "en": why.en}, "held_until": why.until}
+
+
+def status(stores: Stores, connection: Connection, at: datetime) -> list[RouteStatus]:
     """Every declared route; a disabled one tells its problems."""
+    shut = gate.shut(stores, connection, at)
+    behind = {lag.route: lag for lag in lags.measured(stores, connection, at)}
     ran = {r.route: r for r in connection.execute(select(runs))}
     waiting: dict[str, int] = dict(
         connection.execute(
@@ -161,6 +182,9 @@ def status(stores: Stores, connection: Connection) -> list[RouteStatus]:
                 ended_at=run.ended_at if run else None,
                 waiting=waiting.get(route.id, 0),
                 pending=int(pending.get(route.id) or 0),
+                lag=behind[route.id].seconds,
+                lag_bound=route.lag_bound,
+                **_held(shut, route.platform),
             )
         )
     for id, problems in stores.declarations.disabled.items():
@@ -187,16 +211,21 @@ def status(stores: Stores, connection: Connection) -> list[RouteStatus]:
     return sorted(out, key=lambda r: r.route)
 
 
-def batch_rows(connection: Connection, *, route: str | None, limit: int) -> list[BatchRow]:
-    """The latest batches, newest first."""
-    names = list(BatchRow.__dataclass_fields__)
+def batch_rows(
+    connection: Connection, *, route: str | None, limit: int, shut: Mapping[str, Shut]
+) -> list[BatchRow]:
+    """The latest batches, newest first; one on its way to a platform that may not be called says so."""
+    names = [n for n in BatchRow.__dataclass_fields__ if not n.startswith("held_")]
     query = select(*(batches.c[n] for n in names)).order_by(batches.c.id.desc()).limit(limit)
     if route:
         query = query.where(batches.c.route == route)
-    return [BatchRow(**r._mapping) for r in connection.execute(query)]
+    return [
+        BatchRow(**r._mapping, **_held(shut, r.platform, r.state in ON_THE_WAY))
+        for r in connection.execute(query)
+    ]
 
 
-def statement(connection: Connection) -> list[StatementRow]:
+def statement(connection: Connection, shut: Mapping[str, Shut]) -> list[StatementRow]:
     """Every platform x contract x direction with the terms of its equations."""
     query = select(
         batches.c.platform, batches.c.contract, batches.c.direction, batches.c.state, batches.c.counts
@@ -215,7 +244,7 @@ def statement(connection: Connection) -> list[StatementRow]:
         for counts in closed:
             for name, n in counts.to_dict().items():
                 total[name] = total.get(name, 0) + n
-        waiting = any(state in ("staged", "blocked", "sending", "delivered") for state, _ in found)
+        waiting = any(state in ON_THE_WAY for state, _ in found)
         out.append(
             StatementRow(
                 platform=p,
@@ -227,6 +256,7 @@ def statement(connection: Connection) -> list[StatementRow]:
                 closes=all(counts.closes() for counts in closed)
                 and not any(s in ("staged", "blocked", "sending") for s, _ in found),
                 settled=not waiting,
+                **_held(shut, p, waiting),
             )
         )
     return out
@@ -277,13 +307,21 @@ def trace(connection: Connection, contract: Contract, uid: str) -> Trace:
             )
         )
     said = (
-        select(receipts.c.batch, receipts.c.field, receipts.c.code, receipts.c.words, receipts.c.at)
-        .where(receipts.c.uid == uid)
-        .order_by(receipts.c.id)
+        select(
+            receipts.c.id,
+            receipts.c.batch,
+            receipts.c.field,
+            receipts.c.code,
+            receipts.c.words,
+            receipts.c.at,
+            receipts.c.uid,
+        )
+        .where((receipts.c.uid == uid) | (receipts.c.uid.is_(None) & (receipts.c.code == ACCEPTED)))
         .subquery()
     )
     query = (
         select(
+            movements.c.row,
             movements.c.op,
             movements.c.version,
             movements.c.state,
@@ -297,27 +335,32 @@ def trace(connection: Connection, contract: Contract, uid: str) -> Trace:
             said.c.code,
             said.c.words,
             said.c.at,
+            said.c.id,
+            said.c.uid.label("own"),
         )
         .join(batches, batches.c.id == movements.c.batch)
         .outerjoin(said, said.c.batch == movements.c.batch)
         .where(movements.c.uid == uid, batches.c.contract == contract.id)
+        .order_by(batches.c.id, said.c.id)
     )
+    told: dict[tuple[str, str, int], list[Event]] = {}
     for r in connection.execute(query):
-        at = r.at or r.settled_at or r.closed_at or r.started_at
-        events.append(
-            Event(
-                at=at,
-                kind=r.state,
-                platform=r.platform,
-                route=r.route,
-                number=r.number,
-                op=r.op,
-                version=r.version,
-                field=r.field,
-                code=r.code,
-                words=r.words,
-            )
+        at = r.settled_at or r.closed_at or r.started_at
+        now_ = Event(
+            at=at,
+            kind=r.state,
+            platform=r.platform,
+            route=r.route,
+            number=r.number,
+            op=r.op,
+            version=r.version,
         )
+        of = told.setdefault((r.route, r.number, r.row), [now_])
+        if r.code is not None and not (r.own is None and any(e.kind in answers.FINAL for e in of[1:])):
+            kind = answers.KINDS.get(r.code, r.state)
+            of.append(replace(now_, at=r.at, kind=kind, field=r.field, code=r.code, words=r.words))
+    for state, *of in told.values():  # what the row came to stands by itself where no receipt says it
+        events += of if of and of[-1].kind == state.kind else [*of, state]
     copies = [
         Copy(platform=r.platform, state=r.state, version=r.version, number=r.number)
         for r in connection.execute(
@@ -401,7 +444,8 @@ def refusals(connection: Connection, *, batch: int | None = None) -> list[Refusa
     query = (
         select(*group, func.count().label("rows"))
         .join(batches, batches.c.id == receipts.c.batch)
-        .where(receipts.c.words.is_not(None) | receipts.c.field.is_not(None) | (receipts.c.code == "2"))
+        .where(receipts.c.code.in_(answers.NO))
+        .where(receipts.c.words.is_not(None) | receipts.c.field.is_not(None) | (receipts.c.code == REFUSED))
         .group_by(*group)
         .order_by(batches.c.number, func.count().desc())
     )

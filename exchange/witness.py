@@ -6,7 +6,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from catalog.errors import LedgerError
+from catalog.errors import LedgerError, Unavailable
 from exchange.keys import sync_folder
 
 
@@ -19,8 +19,39 @@ class Witness:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    def begin(self, hash: bytes) -> None:
+        """The line in front of the first entry, where there is no file yet: its absence tells a removal."""
+        if not self.path.exists():
+            self.note(0, hash)
+
     def note(self, position: int, hash: bytes) -> None:
-        """Append one line; a line that a crash tore is taken away first."""
+        """Append one line; a line that a crash tore is taken away first.
+
+        Unavailable where it cannot be written: what was committed stands, and is noted later.
+        """
+        try:
+            self._append(position, hash)
+        except OSError as error:
+            raise Unavailable(
+                f"见证文件 {self.path.name} 写不进去（{os.strerror(error.errno or 0)}）：查看磁盘空间与权限，"
+                "写通之前不再发送",
+                f"the witness {self.path.name} cannot be written ({os.strerror(error.errno or 0)}): see to disk "
+                "space and permissions; nothing is sent until then",
+            ) from None
+
+    def last(self) -> int:
+        """The highest position among the last lines; 0 where there are none."""
+        try:
+            with self.path.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - 4096))
+                lines = file.read().split(b"\n")[:-1]
+        except OSError:
+            return 0
+        found = [line.partition(b" ")[0] for line in lines[0 if size <= 4096 else 1 :]]
+        return max((int(n) for n in found if n.isdigit()), default=0)
+
+    def _append(self, position: int, hash: bytes) -> None:
         fresh = not self.path.exists()
         if fresh:
             self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,92 +2,38 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 
 from catalog.errors import say
 from exchange.cli import opening
-from exchange.cli.task import Answer, Task
+from exchange.cli.corrections import recall
+from exchange.cli.frame import (
+    Command,
+    Json,
+    Limit,
+    PlatformArgument,
+    Record,
+    Records,
+    RouteOption,
+    Routes,
+    group,
+    task,
+)
+from exchange.cli.quarantine import quarantine
+from exchange.cli.task import Task
 
-_FRAME = {
-    "Usage:": "用法:",
-    "Options:": "选项:",
-    "Commands:": "命令:",
-    "Arguments:": "参数:",
-    "Show this message and exit.": "显示这段说明。",
-    "[required]": "[必填]",
-    "[default: ": "[默认: ",
-}
-
-
-def _framed(text: str) -> str:
-    """The frame that typer puts around our words, in the language of this process."""
-    for en, zh in _FRAME.items():
-        text = text.replace(en, say(zh, en))
-    return text
-
-
-class Command(TyperCommand):
-    """A command whose help speaks one language."""
-
-    def get_help(self, ctx: Any) -> str:
-        return _framed(super().get_help(ctx))
-
-
-class Group(TyperGroup):
-    """A group of commands whose help speaks one language."""
-
-    def get_help(self, ctx: Any) -> str:
-        return _framed(super().get_help(ctx))
-
-
-def _group(zh: str, en: str) -> typer.Typer:
-    return typer.Typer(
-        cls=Group, help=say(zh, en), no_args_is_help=True, add_completion=False, rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-    )  # fmt: skip
-
-
-app = _group(
+app = group(
     "雷枢: 防雷安全监管数据交换枢纽", "Leishu: a hub that exchanges lightning-safety supervision records"
 )
-quarantine = _group("问题数据库: 列出, 查看读到的原行", "the quarantine: list it, show a row as it was read")
-platforms = _group("平台: 列出, 查看, 测试连接", "platforms: list, show, test the connection")
-ledger = _group("交换日志: 核对, 重建", "the ledger: verify it, rebuild from it")
+platforms = group("平台: 列出, 查看, 测试连接", "platforms: list, show, test the connection")
+ledger = group("交换日志: 核对, 重建", "the ledger: verify it, rebuild from it")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(platforms, name="platforms")
 app.add_typer(ledger, name="ledger")
-
-Json = Annotated[bool, typer.Option("--json", help=say("标准输出只写 JSON", "JSON alone on standard output"))]
-RouteOption = Annotated[
-    str | None, typer.Option("--route", metavar="ROUTE", help=say("只看这个交换任务", "of this route alone"))
-]
-Limit = Annotated[
-    int, typer.Option("--limit", min=1, metavar="N", help=say("最多几条", "how many at the most"))
-]
-Routes = Annotated[list[str] | None, typer.Argument(metavar="[ROUTE]...", help=say("交换任务", "routes"))]
-PlatformArgument = Annotated[str, typer.Argument(metavar="PLATFORM", help=say("平台", "a platform's id"))]
-Record = Annotated[
-    str,
-    typer.Argument(
-        metavar="RECORD",
-        help=say("记录标识、业务主键或平台自己的主键", "its uid, business key or a platform's own key"),
-    ),
-]
-
-
-def _task(name: str, json: bool, module: str, function: str, *given: Any, **named: Any) -> Task:
-    """The task that a function of this package carries out; its module is imported when it does."""
-
-    def work() -> Answer:
-        made: Answer = getattr(import_module(f"exchange.cli.{module}"), function)(*given, **named)
-        return made
-
-    return Task(name=name, json=json, work=work)
+app.add_typer(recall, name="recall")
 
 
 def _version(asked: bool) -> None:
@@ -127,12 +73,12 @@ def init(
     json: Json = False,
 ) -> Task:  # fmt: skip
     if dir is not None:
-        return _task("init", json, "homes", "create", dir, id=id, title=title, division=division or "000000")
+        return task("init", json, "homes", "create", dir, id=id, title=title, division=division or "000000")
     if id or title or division:
         raise typer.BadParameter(
             say("--id、--title、--division 要与 DIR 一起用", "--id, --title and --division go with DIR")
         )
-    return _task("init", json, "homes", "database")
+    return task("init", json, "homes", "database")
 
 
 @app.command(
@@ -140,7 +86,7 @@ def init(
     help=say("核对全部声明; 问题按 文件:行 列出", "check every declaration; problems by file:line"),
 )
 def check(json: Json = False) -> Task:
-    return _task("check", json, "homes", "check")
+    return task("check", json, "homes", "check")
 
 
 @app.command(
@@ -160,7 +106,7 @@ def run(
     ] = None,
     json: Json = False,
 ) -> Task:  # fmt: skip
-    return _task("run", json, "runs", "run", routes or [], every=every, wait=wait)
+    return task("run", json, "runs", "run", routes or [], every=every, wait=wait)
 
 
 @app.command(cls=Command, help=say("向平台取迟到的回执", "ask platforms for their late answers"))
@@ -169,19 +115,102 @@ def settle(
     wait: Annotated[float, typer.Option("--wait", min=0, metavar="SECONDS", help=say("最多等几秒; 0 只问一次", "seconds to go on asking; 0 asks once"))] = 0.0,
     json: Json = False,
 ) -> Task:  # fmt: skip
-    return _task("settle", json, "runs", "settle", routes or [], wait=wait)
+    return task("settle", json, "runs", "settle", routes or [], wait=wait)
 
 
 @app.command(
     cls=Command, help=say("各交换任务的现状与待办", "how the routes stand, and what waits for a person")
 )
 def status(json: Json = False) -> Task:
-    return _task("status", json, "overview", "status")
+    return task("status", json, "overview", "status")
+
+
+@app.command(
+    cls=Command,
+    help=say(
+        "各交换任务滞后多久; 有超过上限的, 退出码为 1",
+        "how far the routes are behind; exit code 1 where one is over its bound",
+    ),
+)
+def lag(json: Json = False) -> Task:
+    return task("lag", json, "overview", "lag")
 
 
 @app.command(cls=Command, help=say("最近的批次与数量", "the latest batches and their numbers"))
 def batches(route: RouteOption = None, limit: Limit = 50, json: Json = False) -> Task:
-    return _task("batches", json, "overview", "batches", route=route, limit=limit)
+    return task("batches", json, "overview", "batches", route=route, limit=limit)
+
+
+@app.command(
+    cls=Command,
+    help=say(
+        "暂停与一个平台的交换; 该办的留着, 恢复后照办",
+        "stop the exchange with a platform for a while; what is due waits",
+    ),
+)
+def pause(
+    platform: PlatformArgument,
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help=say("为什么, 必填", "why; required"))
+    ],
+    until: Annotated[
+        str | None,
+        typer.Option(
+            "--until",
+            metavar="TIME",
+            help=say(
+                "到何时, 如 2026-12-01T06:00 (北京时间); 不写则到有人恢复为止",
+                "until when, as 2026-12-01T06:00 (Asia/Shanghai); until somebody resumes unless told",
+            ),
+        ),
+    ] = None,
+    json: Json = False,
+) -> Task:
+    return task("pause", json, "pauses", "pause", platform, until=until, reason=reason)
+
+
+@app.command(cls=Command, help=say("结束一个平台的暂停", "end the pauses of a platform"))
+def resume(platform: PlatformArgument, json: Json = False) -> Task:
+    return task("resume", json, "pauses", "resume", platform)
+
+
+@app.command(
+    cls=Command,
+    help=say(
+        "把平台真正有的与在外副本核对; 有差异时退出码为 1",
+        "compare what platforms really have with our holdings; exit code 1 where they differ",
+    ),
+)
+def reconcile(
+    route: RouteOption = None,
+    platform: Annotated[
+        str | None,
+        typer.Option("--platform", metavar="PLATFORM", help=say("只核对这个平台", "of this platform alone")),
+    ] = None,
+    mend: Annotated[
+        bool,
+        typer.Option(
+            "--mend", help=say("补发、补收或撤回有差异的记录", "send, collect or withdraw what differs")
+        ),
+    ] = False,
+    json: Json = False,
+) -> Task:
+    return task("reconcile", json, "reconciling", "reconcile", route=route, platform=platform, mend=mend)
+
+
+@app.command(
+    cls=Command,
+    help=say(
+        "开一个小服务, 收平台推来的回执, 直到停止", "serve until stopped: platforms post their receipts here"
+    ),
+)
+def receive(
+    host: Annotated[str, typer.Option("--host", metavar="HOST", help=say("监听地址; 默认只限本机", "address to listen on; this machine alone unless told"))] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, metavar="PORT", help=say("端口; 0 取一个空闲的", "port; 0 takes a free one"))] = 8790,
+    most_bytes: Annotated[int, typer.Option("--most-bytes", min=1024, metavar="N", help=say("一条报文最多多少字节", "bytes of a message at the most"))] = 4 << 20,
+    json: Json = False,
+) -> Task:  # fmt: skip
+    return task("receive", json, "receive", "receive", host=host, port=port, most_bytes=most_bytes)
 
 
 @app.command(
@@ -189,7 +218,7 @@ def batches(route: RouteOption = None, limit: Limit = 50, json: Json = False) ->
     help=say("对账单; 有等式不平时退出码为 1", "the statement; exit code 1 where an equation does not close"),
 )
 def statement(json: Json = False) -> Task:
-    return _task("statement", json, "overview", "statement")
+    return task("statement", json, "overview", "statement")
 
 
 @app.command(
@@ -199,7 +228,7 @@ def statement(json: Json = False) -> Task:
     ),
 )
 def trace(record: Record, json: Json = False) -> Task:
-    return _task("trace", json, "records", "trace", record)
+    return task("trace", json, "records", "trace", record)
 
 
 @app.command(
@@ -213,45 +242,45 @@ def explain(
     platform: Annotated[str, typer.Option("--for", metavar="PLATFORM", help=say("平台", "the platform"))],
     json: Json = False,
 ) -> Task:
-    return _task("explain", json, "records", "explain", record, platform)
+    return task("explain", json, "records", "explain", record, platform)
 
 
-@quarantine.command(
-    "list",
+@app.command(
     cls=Command,
     help=say(
-        "问题清单: 在哪里, 为什么; 不含记录内容", "where and why rows were quarantined; none of their values"
+        "把几条记录再发给一个平台, 只发给它, 按今天的授权",
+        "send records once more to one platform, to no other, under today's agreement",
     ),
 )
-def quarantine_list(route: RouteOption = None, limit: Limit = 50, json: Json = False) -> Task:
-    return _task("quarantine list", json, "records", "quarantined", route=route, limit=limit)
-
-
-@quarantine.command(
-    "show",
-    cls=Command,
-    help=say(
-        "读到的原行, 含记录内容, 只写到标准输出",
-        "the row as it was read, values included, on standard output alone",
-    ),
-)
-def quarantine_show(
-    id: Annotated[int, typer.Argument(metavar="ID", help=say("quarantine list 给出的编号", "the id that quarantine list gives"))],
+def replay(
+    route: Annotated[
+        str,
+        typer.Option(
+            "--route",
+            metavar="ROUTE",
+            help=say("发给这个平台的任务, 必填", "the route that sends to it; required"),
+        ),
+    ],
+    records: Records = None,
+    refused: Annotated[
+        bool,
+        typer.Option("--refused", help=say("它最近一次拒收的全部记录", "all that it refused the last time")),
+    ] = False,
     json: Json = False,
-) -> Task:  # fmt: skip
-    return _task("quarantine show", json, "records", "quarantined_row", id)
+) -> Task:
+    return task("replay", json, "workplace", "resend", route, records or [], refused=refused)
 
 
 @platforms.command("list", cls=Command, help=say("已声明的平台", "the declared platforms"))
 def platforms_list(json: Json = False) -> Task:
-    return _task("platforms list", json, "partners", "listed")
+    return task("platforms list", json, "partners", "listed")
 
 
 @platforms.command(
     "show", cls=Command, help=say("一个平台的设置与交换任务", "one platform: its settings and routes")
 )
 def platforms_show(platform: PlatformArgument, json: Json = False) -> Task:
-    return _task("platforms show", json, "partners", "shown", platform)
+    return task("platforms show", json, "partners", "shown", platform)
 
 
 @platforms.command(
@@ -262,7 +291,7 @@ def platforms_show(platform: PlatformArgument, json: Json = False) -> Task:
     ),
 )
 def platforms_test(platform: PlatformArgument, json: Json = False) -> Task:
-    return _task("platforms test", json, "partners", "tested", platform)
+    return task("platforms test", json, "partners", "tested", platform)
 
 
 @ledger.command(
@@ -282,7 +311,7 @@ def ledger_verify(
     ] = None,
     json: Json = False,
 ) -> Task:
-    return _task("ledger verify", json, "chain", "verify", witness)
+    return task("ledger verify", json, "chain", "verify", witness)
 
 
 @ledger.command(
@@ -292,4 +321,4 @@ def ledger_rebuild(
     check: Annotated[bool, typer.Option("--check", help=say("只比较, 不写; 不一致时退出码为 1", "compare alone, write nothing; exit code 1 where they differ"))] = False,
     json: Json = False,
 ) -> Task:  # fmt: skip
-    return _task("ledger rebuild", json, "chain", "rebuild", check=check)
+    return task("ledger rebuild", json, "chain", "rebuild", check=check)

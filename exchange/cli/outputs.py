@@ -5,14 +5,22 @@ Sentences stand twice, Chinese (zh) and English (en). Instants are ISO 8601 with
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from catalog.authorise import FieldDecision
 from catalog.errors import Problem
 from connectors.seam import Step
+from exchange.acts import Skipped
+from exchange.lags import Lag
 from exchange.ledger import Break
+from exchange.recall import Recall
+from exchange.reconcile import Reconciled
+from exchange.replay import Resent
 from exchange.views import BatchRow, QuarantineRow, Refusal, RouteStatus, StatementRow, Trace
+from exchange.workplace import Replayed
+from exchange.workview import Group, Trial
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +51,23 @@ class Failure:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Held:
+    """Why one route was not run: its platform may not be called now."""
+
+    route: str
+    zh: str
+    en: str
+    until: datetime | None  # null: nobody knows
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """leishu run"""
 
     counts: dict[str, dict[str, int]]  # by route: the terms of its equation, late answers included
     failures: list[Failure]
     pending: list[str]  # routes with rows that still wait for the platform's answer
+    held: list[Held] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +105,49 @@ class Batches:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Lags:
+    """leishu lag"""
+
+    routes: list[Lag]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pause:
+    """leishu pause"""
+
+    platform: str
+    id: int  # of the pause
+    until: datetime | None  # null: until somebody resumes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resume:
+    """leishu resume"""
+
+    platform: str
+    ended: int  # pauses that stood
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconcile:
+    """leishu reconcile"""
+
+    mend: bool
+    compared: list[Reconciled]
+    agrees: bool  # nothing differs now, of what could be compared
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receive:
+    """leishu receive: when it was stopped"""
+
+    host: str
+    port: int
+    noted: int  # messages
+    refused: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Statement:
     """leishu statement"""
 
@@ -114,6 +176,75 @@ class QuarantineShow:
 
     id: int
     row: dict[str, Any] | None  # as it was read; null where there is none
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuarantineGroups:
+    """leishu quarantine groups"""
+
+    groups: list[Group]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RevisionRow:
+    """One repair of a row: who, when, which columns; never what it says."""
+
+    number: int
+    state: str  # proposed, approved, declined, superseded
+    fields: list[str]
+    digest: str
+    made_by: str
+    made_at: datetime
+    decided_by: str | None
+    decided_at: datetime | None
+    authority: str | None  # by what right it was approved
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuarantineHistory:
+    """leishu quarantine history"""
+
+    id: int
+    revisions: list[RevisionRow]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuarantineActed:
+    """leishu quarantine repair, approve, decline, discard, accept"""
+
+    ids: list[int]  # rows that it was done to
+    skipped: list[Skipped]  # rows that were meant and left as they are, and why
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuarantinePreview:
+    """leishu quarantine preview"""
+
+    rows: list[Trial]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuarantineReplay:
+    """leishu quarantine replay"""
+
+    replayed: Replayed
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuarantineReturn:
+    """leishu quarantine return"""
+
+    file: str
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """leishu replay"""
+
+    route: str
+    replays: list[Resent]
+    missing: list[str]  # of the records that were named: those that are not there; nothing was sent then
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,6 +321,20 @@ class Explain:
     records: list[Explained]
 
 
+@dataclass(frozen=True, kw_only=True)
+class RecallShow:
+    """leishu recall open, show, lift"""
+
+    recall: Recall
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecallList:
+    """leishu recall list"""
+
+    recalls: list[Recall]
+
+
 COMMANDS: tuple[tuple[str, type], ...] = (
     ("init", Init),
     ("check", Check),
@@ -197,14 +342,34 @@ COMMANDS: tuple[tuple[str, type], ...] = (
     ("settle", Settle),
     ("status", Status),
     ("batches", Batches),
+    ("lag", Lags),
+    ("pause", Pause),
+    ("resume", Resume),
+    ("reconcile", Reconcile),
+    ("receive", Receive),
     ("statement", Statement),
     ("trace", Traces),
     ("explain", Explain),
     ("quarantine list", QuarantineList),
     ("quarantine show", QuarantineShow),
+    ("quarantine groups", QuarantineGroups),
+    ("quarantine history", QuarantineHistory),
+    ("quarantine repair", QuarantineActed),
+    ("quarantine approve", QuarantineActed),
+    ("quarantine decline", QuarantineActed),
+    ("quarantine discard", QuarantineActed),
+    ("quarantine preview", QuarantinePreview),
+    ("quarantine replay", QuarantineReplay),
+    ("quarantine return", QuarantineReturn),
+    ("quarantine accept", QuarantineActed),
+    ("replay", Replay),
     ("platforms list", PlatformsList),
     ("platforms show", PlatformsShow),
     ("platforms test", PlatformsTest),
     ("ledger verify", LedgerVerify),
     ("ledger rebuild", LedgerRebuild),
+    ("recall open", RecallShow),
+    ("recall list", RecallList),
+    ("recall show", RecallShow),
+    ("recall lift", RecallShow),
 )

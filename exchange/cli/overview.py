@@ -19,14 +19,14 @@ def routes_sheet(routes: list[RouteStatus]) -> Sheet:
     return Sheet(
         columns=(
             say("交换任务", "route"), say("上次结果", "last outcome"), say("时间", "time"), say("在途", "waiting"),
-            say("待回执", "pending"), say("说明", "why"),
+            say("待回执", "pending"), say("滞后", "lag"), say("说明", "why"),
         ),
         rows=[
             (s.route, title(words.OUTCOMES, s.outcome), moment(s.ended_at or s.started_at), str(s.waiting),
-             str(s.pending), say(s.words["zh"], s.words["en"]) if s.words else "")
+             str(s.pending), words.seconds(s.lag), "; ".join(said for w in (s.held_for, s.words) if w and (said := say(w["zh"], w["en"]))))
             for s in routes
         ],
-        numbers=frozenset({3, 4}),
+        numbers=frozenset({3, 4, 5}),
         below=0,
     )  # fmt: skip
 
@@ -48,6 +48,37 @@ def status() -> Answer:
     return Answer(output=outputs.Status(routes=routes, cases=cases), sheets=sheets, words=said)
 
 
+def lag() -> Answer:
+    """How far each route is behind; exit code 1 where one is over its bound."""
+    with opening.opened() as hub:
+        found = hub.lags.all()
+    over = [one.route for one in found if one.over]
+    sheet = Sheet(
+        columns=(
+            say("交换任务", "route"), say("方向", "direction"), say("滞后", "lag"), say("上限", "bound"),
+            say("自", "since"), say("超限", "over"),
+        ),
+        rows=[
+            (one.route, title(words.DIRECTIONS, one.direction), words.seconds(one.seconds), words.seconds(one.bound),
+             moment(one.since), words.yes(one.over))
+            for one in found
+        ],
+        numbers=frozenset({2, 3}),
+    )  # fmt: skip
+    names = ", ".join(over)
+    said = (
+        say(f"超过上限: {names}", f"over their bound: {names}")
+        if over
+        else say("没有超过上限的", "none is over its bound")
+    )
+    return Answer(
+        output=outputs.Lags(routes=found),
+        sheets=[sheet] if found else [],
+        words=[said],
+        code=Code.FINDING if over else Code.DONE,
+    )
+
+
 def batches(*, route: str | None, limit: int) -> Answer:
     """The latest batches, newest first, with the terms of their equations."""
     with opening.opened() as hub:
@@ -57,7 +88,8 @@ def batches(*, route: str | None, limit: int) -> Answer:
     rows = []
     for b in found:
         why = say(b.words["zh"], b.words["en"]) if b.words else ""
-        below = "; ".join(t for t in (words.equation(b.counts, b.direction), b.unit, why) if t)
+        held = say(b.held_for["zh"], b.held_for["en"]) if b.held_for else ""
+        below = "; ".join(t for t in (words.equation(b.counts, b.direction), b.unit, why, held) if t)
         rows.append(
             (b.number, b.route, title(words.STATES, b.state), moment(b.closed_at or b.started_at), below)
         )
@@ -112,9 +144,10 @@ def statement() -> Answer:
         said = say("等式都平; 有回执还没到", "every equation closes; answers are still due")
     else:
         said = say("等式都平, 回执齐全", "every equation closes and every delivery is settled")
+    held = {r.platform: r.held_for for r in found if r.held_for}
     return Answer(
         output=outputs.Statement(rows=found, closes=closes, settled=settled),
         sheets=[sheet] if found else [],
-        words=[said],
+        words=[said, *(f"{p}: {say(w['zh'], w['en'])}" for p, w in sorted(held.items()))],
         code=Code.DONE if closes else Code.FINDING,
     )

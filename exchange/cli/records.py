@@ -132,7 +132,12 @@ def quarantined_row(id: int) -> Answer:
     if row is None:
         return Answer(
             output=outputs.QuarantineShow(id=id, row=None),
-            words=[say(f"问题数据库里没有编号 {id}", f"nothing is quarantined under {id}")],
+            words=[
+                say(
+                    f"问题数据库里没有编号 {id}, 或内容已到期销毁",
+                    f"nothing is quarantined under {id}, or it was disposed of",
+                )
+            ],
             code=Code.FINDING,
         )
     columns = (say("列", "column"), say("读到的值", "value as read"))

@@ -14,6 +14,7 @@ from exchange.cli.streams import tell
 from exchange.cli.task import Answer, Sheet, WrongUse, code_of, gravest
 
 if TYPE_CHECKING:
+    from catalog.windows import Shut
     from exchange.hub import Hub
 
 PAUSE = 1.0  # seconds between two rounds of asking
@@ -25,6 +26,7 @@ class _Tally:
 
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     failed: dict[str, LeishuError] = field(default_factory=dict)
+    held: dict[str, Shut] = field(default_factory=dict)
 
     @property
     def broken(self) -> bool:
@@ -52,7 +54,9 @@ def run(routes: Sequence[str], *, every: bool, wait: float | None) -> Answer:
         wanted = None if every else chosen
         pending = _settle(hub, wanted, tally, wait) if wait and not tally.broken else _pending(hub, wanted)
     return _answer(
-        outputs.Run(counts=tally.counts, failures=_failures(tally), pending=pending), tally, pending
+        outputs.Run(counts=tally.counts, failures=_failures(tally), pending=pending, held=_held(tally)),
+        tally,
+        pending,
     )
 
 
@@ -82,6 +86,9 @@ def _one(hub: Hub, route: str, tally: _Tally) -> None:
     ran = hub.run([route])
     tally.counts |= ran.counts
     tally.failed |= ran.failed
+    tally.held |= ran.held
+    for why in ran.held.values():
+        tell(f"{route}: {say(f'暂缓: {why.zh}', f'held: {why.en}')}")
     for error in ran.failed.values():
         tell(f"{route}: {error}")
     for terms in ran.counts.values():
@@ -95,6 +102,7 @@ def _direction(terms: dict[str, int]) -> str:
 def _pending(hub: Hub, routes: Sequence[str] | None) -> list[str]:
     """Routes with rows that wait for an answer, of these or of all."""
     waiting = [r for shard in hub.due("settle") for r in shard.split(",")]
+    waiting += [s.route for s in hub.status() if s.pending and s.held_for and s.route not in waiting]
     return [r for r in waiting if routes is None or r in routes]
 
 
@@ -108,7 +116,8 @@ def _settle(hub: Hub, routes: Sequence[str] | None, tally: _Tally, wait: float) 
     rounds = 0
     while True:
         pending = _pending(hub, routes)
-        asked = [r for r in pending if isinstance(late.get(r), Unavailable | None)]
+        held = {s.route for s in hub.status() if s.held_for}
+        asked = [r for r in pending if r not in held and isinstance(late.get(r), Unavailable | None)]
         left = until - time.monotonic()
         if not asked or (rounds and left <= 0):
             break
@@ -144,6 +153,10 @@ def _failures(tally: _Tally) -> list[outputs.Failure]:
     ]
 
 
+def _held(tally: _Tally) -> list[outputs.Held]:
+    return [outputs.Held(route=r, zh=why.zh, en=why.en, until=why.until) for r, why in tally.held.items()]
+
+
 def _tell_disabled(hub: Hub) -> None:
     for status in hub.status():
         if status.outcome == "disabled":
@@ -155,10 +168,14 @@ def _answer(output: outputs.Run | outputs.Settle, tally: _Tally, pending: list[s
     columns = (say("交换任务", "route"), say("结果", "outcome"), say("数量", "rows"))
     kinds = {f.route: f.kind for f in output.failures}
     rows = [
-        (route, words.title(words.OUTCOMES, kinds.get(route, "done")),
-         words.equation(terms, _direction(terms)) if (terms := tally.counts.get(route)) else "-")
+        (
+            route,
+            words.title(words.OUTCOMES, kinds.get(route, "done")),
+            words.equation(terms, _direction(terms)) if (terms := tally.counts.get(route)) else "-",
+        )
         for route in dict.fromkeys([*tally.counts, *tally.failed])
-    ]  # fmt: skip
+    ]
+    rows += [(r, say("暂缓", "held"), say(why.zh, why.en)) for r, why in tally.held.items()]  # fmt: skip
     said = []
     if pending:
         names = ", ".join(pending)

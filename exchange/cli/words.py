@@ -40,6 +40,14 @@ STATES: Titles = MappingProxyType({
     "refused": ("被拒", "refused"),
     "cancelled": ("已取消", "cancelled"),
     "open": ("待办", "open"),
+    "repaired": ("待批准", "repaired"),
+    "approved": ("待重推", "approved"),
+    "returned": ("已退回", "returned"),
+    "replaying": ("重推中", "replaying"),
+    "replayed": ("已重推", "replayed"),
+    "discarded": ("已作废", "discarded"),
+    "done": ("已办结", "done"),
+    "lifted": ("已解除", "lifted"),
 })  # fmt: skip
 OUTCOMES: Titles = MappingProxyType({
     "done": ("完成", "done"),
@@ -52,6 +60,10 @@ OUTCOMES: Titles = MappingProxyType({
     "ledger": ("日志断链", "ledger broken"),
     "declaration": ("声明有误", "declaration wrong"),
     "disabled": ("已停用", "disabled"),
+})  # fmt: skip
+REVISIONS: Titles = MappingProxyType({
+    "proposed": ("待批准", "proposed"), "approved": ("已批准", "approved"), "declined": ("已驳回", "declined"),
+    "superseded": ("被后一次取代", "superseded"),
 })  # fmt: skip
 EVENTS: Titles = MappingProxyType({
     "entered": ("登记", "entered"),
@@ -89,7 +101,35 @@ CASES: Titles = MappingProxyType({
     "blocked": ("受阻的批次", "blocked"),
     "withheld": ("预校验扣留", "withheld"),
     "refused": ("对方拒收", "refused"),
+    "difference": ("核对差异", "difference"),
+    "unanswered": ("逾期未答复", "unanswered"),
+    "lag": ("滞后超限", "lag over its bound"),
+    "recall": ("撤回未办结", "recall not done"),
 })  # fmt: skip
+MODES: Titles = MappingProxyType({"withdraw": ("撤回", "withdraw"), "amend": ("更正后重送", "amend")})
+FOLLOWED: Titles = MappingProxyType({
+    "asked": ("待发", "to be sent"),
+    "sent": ("待回执", "sent"),
+    "accepted": ("对方接收", "accepted"),
+    "refused": ("对方拒收", "refused"),
+    "unreachable": ("未能送达", "unreachable"),
+    "withdrawn": ("此前已撤回", "withdrawn before"),
+    "own": ("自己的记录", "its own"),
+})  # fmt: skip
+
+
+def seconds(count: int | None) -> str:
+    """A span in its largest two units; a dash for none."""
+    if count is None:
+        return "-"
+    units = (("天", "d", 86_400), ("时", "h", 3_600), ("分", "min", 60), ("秒", "s", 1))
+    first = next((i for i, u in enumerate(units) if count >= u[2]), 3)
+    parts: list[str] = []
+    for zh, en, size in units[first : first + 2]:
+        n, count = divmod(count, size)
+        if n or not parts:
+            parts.append(say(f"{n}{zh}", f"{n} {en}"))
+    return say("", " ").join(parts)
 
 
 def title(names: Titles, key: str | None) -> str:

@@ -1,0 +1,392 @@
+"""Enter: sound rows of one sender into the register, and what it holds then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import polars as pl
+import pyarrow as pa
+from sqlalchemy import Connection
+
+from catalog import envelope, verdict
+from catalog.shape import to_batch
+from exchange import contests, holdings, register, stamps
+from exchange.bases import bases, moving
+from exchange.batches import Batch
+from exchange.declarations import Way
+from exchange.keys import row_digests, seal_values, tokens, uids
+from exchange.merge import (
+    CONFLICTED,
+    ECHOED,
+    FRESH,
+    OUTCOMES,
+    REGISTERED,
+    SUPERSEDED,
+    UNCHANGED,
+    Authority,
+    Merged,
+    last_writers,
+    merge,
+    turning,
+)
+from exchange.stores import Stores
+from mappings.order import SEQUENCE, STATED
+
+TURNS = 5  # times that two platforms may write one field over the other's before it is called a loop
+_LOOK_BACK = 8  # versions that are looked through for one
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """What a batch came to, as it is worked through."""
+
+    read: int = 0
+    outcomes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
+    quarantined: int = 0
+    by_rule: dict[str, int] = field(default_factory=dict)
+    ordinal: int = 0
+    shown: dict[str, int] = field(default_factory=dict)  # uid: version that an earlier row of the feed showed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """Who enters, and in which batch."""
+
+    stores: Stores
+    way: Way
+    batch: Batch
+    at: datetime
+    fields: str  # names the fields that the sender's mapping covers
+
+    @property
+    def authority(self) -> Authority:
+        contract, platforms = self.way.contract, self.stores.declarations.platforms.values()
+        return Authority(
+            sender=self.way.platform.id,
+            ranks={
+                n: {p.id: contract.rank(n, p.id, p.department, p.level) for p in platforms}
+                for n in contract.names
+            },
+            ties=contract.ties == "person",
+        )
+
+
+def identified(
+    entry: Entry, connection: Connection, batch: pa.RecordBatch, order: pl.DataFrame
+) -> tuple[pl.DataFrame, pa.RecordBatch]:
+    """The rows with their uid, order and sealed fields, as merge takes them; violations for the rest.
+
+    A tombstone names its record by the platform's key alone. ``fresh``: the platform gives a record
+    that it was sent under a key of its own, so it entered it once more.
+    """
+    contract, stores, platform = entry.way.contract, entry.stores, entry.way.platform.id
+    frame = pl.DataFrame(pl.from_arrow(batch)).join(order, on=envelope.ROW, how="left", maintain_order="left")
+    tomb = pl.col(envelope.OP) == envelope.DELETE
+    key = frame.select(pl.concat_str([pl.col(k) for k in contract.key], separator="\x1f")).to_series()
+    made = pl.Series(
+        "uid",
+        uids(stores.key("uid", entry.at), contract.id, key.to_arrow(compat_level=pl.CompatLevel.oldest())),
+    )
+    known = holdings.uids_of(
+        connection, platform, contract, frame[envelope.KEY].drop_nulls().unique().to_list()
+    )
+    frame = frame.with_columns(uid=made).join(
+        known.rename({"uid": "known"}),
+        left_on=envelope.KEY,
+        right_on="foreign_key",
+        how="left",
+        maintain_order="left",
+    )
+    frame = frame.with_columns(
+        uid=pl.when(tomb).then(pl.col("known")).otherwise(pl.col("uid")),
+        **{FRESH: ~tomb & pl.col(envelope.KEY).is_not_null() & pl.col("known").is_null()
+           & (pl.col(envelope.KEY) != pl.col("uid")).fill_null(True)},
+    ).drop("known")  # fmt: skip
+    missing = frame.filter(pl.col("uid").is_null())
+    found = verdict.violations(missing[envelope.ROW].to_arrow(), "unknown_record", None)
+    frame = frame.filter(pl.col("uid").is_not_null())
+    for name in (n for n in contract.sealed if n in frame.columns):
+        values = frame[name].to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string())
+        aad = f"{contract.id}.{name}".encode()
+        frame = frame.with_columns(
+            pl.Series(name, tokens(stores.key("token", entry.at), values)),
+            pl.Series(
+                name + register.SEALED, seal_values(stores.keyring, "seal", "register", entry.at, values, aad)
+            ),
+        )
+    return frame, found
+
+
+def doubled(entry: Entry, rows: pl.DataFrame) -> tuple[pl.DataFrame, pa.RecordBatch]:
+    """(rows whose record stands once in the chunk, violations for the others)."""
+    twice = rows.filter(pl.col("uid").is_duplicated())
+    found = verdict.violations(twice[envelope.ROW].to_arrow(), "duplicate_key", entry.way.contract.key[0])
+    return rows.filter(~pl.col("uid").is_duplicated()), found
+
+
+def enter_replaced(entry: Entry, connection: Connection, rows: pl.DataFrame, tally: Tally) -> None:
+    """Rows that a later one of their key replaces in the feed: most are superseded by it.
+
+    Where something was delivered meanwhile the later row may be that very delivery, written over the
+    sender's change: then each row counts, one after the other.
+    """
+    platform, contract = entry.way.platform.id, entry.way.contract
+    several = moving(connection, contract, platform, rows["uid"].unique().to_list(), since=entry.batch.since)
+    one_by_one = rows.filter(pl.col("uid").is_in(several)) if several else rows.clear()
+    tally.outcomes[SUPERSEDED] += rows.height - one_by_one.height
+    if not one_by_one.height:
+        return
+    nth = pl.int_range(pl.len()).over("uid")
+    for part in one_by_one.sort(envelope.ROW).with_columns(nth=nth).partition_by("nth", maintain_order=True):
+        made = enter(entry, connection, part.drop("nth"), tally)
+        shown = made.filter(pl.col("shown").is_not_null())
+        tally.shown.update(zip(shown["uid"], shown["shown"], strict=True))
+
+
+def enter(entry: Entry, connection: Connection, rows: pl.DataFrame, tally: Tally) -> pl.DataFrame:
+    """Merge and write these rows, a record once each; their outcomes.
+
+    Rows that another transaction entered first are merged again with what it wrote.
+    """
+    done: list[pl.DataFrame] = []
+    while rows.height:
+        outcomes, lost = _once(entry, connection, rows, tally)
+        done.append(outcomes)
+        rows = rows.filter(pl.col("uid").is_in(lost)) if lost else rows.clear()
+    return pl.concat(done) if done else pl.DataFrame(schema={"uid": pl.String, "shown": pl.Int32})
+
+
+def _once(
+    entry: Entry, connection: Connection, rows: pl.DataFrame, tally: Tally
+) -> tuple[pl.DataFrame, list[str]]:
+    contract, platform = entry.way.contract, entry.way.platform.id
+    covered = [n for n in contract.names if n in rows.columns]
+    now = register.current(connection, contract, rows["uid"].to_list(), lock=True)
+    known = bases(
+        connection, contract, platform, now, rows["uid"].to_list(), covered, since=entry.batch.since
+    )
+    rows = _in_order(entry, rows, known.held, tally)
+    base = known.all
+    if tally.shown:
+        last = pl.col("uid").replace_strict(tally.shown, default=0, return_dtype=pl.Int32)
+        base = base.filter(pl.col("version") >= last)
+    behind = _behind(rows, now, base)
+    writers = last_writers(register.past(connection, contract, behind, covered), covered)
+    companions = {n + register.SEALED: n for n in contract.sealed}
+    merged = merge(
+        rows, now, base, writers, authority=entry.authority, names=contract.names, companions=companions
+    )
+    merged, loops = _braked(entry, connection, merged, now, covered)
+    lost = _register(entry, connection, rows, now, merged.registered, tally)
+    outcomes = merged.outcomes
+    if lost:
+        outcomes = outcomes.filter(~pl.col("uid").is_in(lost))
+    for outcome, n in outcomes.group_by("outcome").len().iter_rows():
+        tally.outcomes[outcome] += n
+    _hold(entry, connection, rows, outcomes, known.held)
+    _contest(entry, connection, rows, outcomes, now, writers, loops)
+    _name(entry, connection, rows, outcomes)
+    return outcomes, lost
+
+
+def _in_order(entry: Entry, rows: pl.DataFrame, held: pl.DataFrame, tally: Tally) -> pl.DataFrame:
+    """The rows without those that are older, by the sender's own order, than one that was read before.
+
+    A number decides as it is. A clock may have been set back: it decides where it is apart by more
+    than a clock may be wrong.
+    """
+    layout = entry.way.layout
+    if layout.sequence:
+        rows = rows.with_columns(order=pl.col(SEQUENCE))
+    else:
+        rows = rows.with_columns(order=pl.col(STATED))
+    if not held["seen"].is_not_null().any():
+        return rows
+    slack = 0 if layout.sequence else 2 * stamps.SKEW.seconds * 1_000_000
+    seen = rows.join(held.select("uid", "seen"), on="uid", how="left", maintain_order="left")
+    late = seen.select((pl.col("order") < pl.col("seen") - slack).fill_null(False)).to_series()
+    tally.outcomes[SUPERSEDED] += int(late.sum())
+    return rows.filter(~late)
+
+
+def _behind(rows: pl.DataFrame, now: pl.DataFrame, base: pl.DataFrame) -> list[str]:
+    """The records of which the sender may not have had the current version."""
+    there = rows.select("uid", FRESH).join(now.select("uid", "version"), on="uid")
+    pairs = there.join(base.select("uid", base="version"), on="uid", how="left")
+    apart = pl.col("base").ne_missing(pl.col("version")) | pl.col(FRESH)
+    return pairs.filter(apart)["uid"].unique(maintain_order=True).to_list()
+
+
+def _braked(
+    entry: Entry, connection: Connection, merged: Merged, now: pl.DataFrame, covered: list[str]
+) -> tuple[Merged, dict[str, tuple[str, str]]]:
+    """The merge without the versions that would keep a loop turning; uid: the field and the other platform."""
+    sender = entry.way.platform.id
+    often = merged.registered.filter((pl.col("version") > 3) & (pl.col(envelope.OP) != envelope.DELETE))
+    often = often.join(
+        now.filter(pl.col("origin") != sender).select("uid", before="version"), on="uid", how="inner"
+    )
+    if not often.height:
+        return merged, {}
+    past = register.past(connection, entry.way.contract, often["uid"].to_list(), covered)
+    past = past.join(often.select("uid", "before"), on="uid").filter(
+        pl.col("version") > pl.col("before") - _LOOK_BACK
+    )
+    found = turning(past, often, covered, sender, turns=TURNS)
+    loops = {t.uid: (t.field, next(p for p in t.platforms if p != sender)) for t in found}
+    if not loops:
+        return merged, {}
+    braked = pl.col("uid").is_in(list(loops))
+    fields = pl.col("uid").replace_strict({u: f for u, (f, _) in loops.items()}, default=None)
+    before = pl.col("version") - 1
+    outcomes = merged.outcomes.with_columns(
+        outcome=pl.when(braked).then(pl.lit(CONFLICTED)).otherwise(pl.col("outcome")),
+        agrees=~braked & pl.col("agrees"),
+        version=pl.when(braked).then(before).otherwise(pl.col("version")),
+        contested=pl.when(braked).then(pl.concat_list(fields)).otherwise(pl.col("contested")),
+    )
+    return Merged(outcomes=outcomes, registered=merged.registered.filter(~braked)), loops
+
+
+def _register(
+    entry: Entry,
+    connection: Connection,
+    rows: pl.DataFrame,
+    now: pl.DataFrame,
+    registered: pl.DataFrame,
+    tally: Tally,
+) -> list[str]:
+    """Write the new versions; the uids that another transaction entered first."""
+    if not registered.height:
+        return []
+    contract = entry.way.contract
+    schema = register.frame_schema(contract)
+    times = registered.select("uid", "_row").join(rows.select("_row", STATED), on="_row", how="left").join(
+        now.select("uid", "stamp"), on="uid", how="left", maintain_order="left"
+    )  # fmt: skip
+    frame = registered.with_columns(
+        times.select(stamps.tick(pl.col("stamp"), pl.col(STATED), entry.at).alias("stamp")).to_series(),
+        origin=pl.lit(entry.way.platform.id),
+        batch=pl.lit(entry.batch.id, pl.Int64),
+        ordinal=pl.int_range(tally.ordinal, tally.ordinal + registered.height, dtype=pl.Int32).alias(
+            "ordinal"
+        ),
+        op=pl.col(envelope.OP),
+        digest=pl.lit(b""),
+    )
+    made = to_batch(frame, schema)
+    digests = row_digests(entry.stores.key("digest", entry.at), made, list(contract.names))
+    made = made.set_column(made.schema.get_field_index("digest"), schema.field("digest"), digests)
+    tally.ordinal += registered.height
+    return register.write(connection, contract, made)
+
+
+def _hold(
+    entry: Entry, connection: Connection, rows: pl.DataFrame, outcomes: pl.DataFrame, held: pl.DataFrame
+) -> None:
+    """What the sender holds now: what it entered; to be sent again, or waiting, where it reads otherwise."""
+    known = held.select("uid", was="version", was_state="state", was_seen="seen")
+    agreed = pl.col("agrees") & pl.col("outcome").is_in([REGISTERED, UNCHANGED])
+    as_it_was = (
+        (pl.col("outcome") == UNCHANGED)
+        & pl.col("was").eq_missing(pl.col("version"))
+        & (pl.col("was_state") == "held")
+    )
+    nothing = (pl.col("outcome") == ECHOED) | ((pl.col("outcome") == UNCHANGED) & ~pl.col("agrees"))
+    rest = outcomes.join(known, on="uid", how="left", maintain_order="left").join(
+        rows.select(envelope.ROW, seen="order"), on=envelope.ROW, how="left", maintain_order="left"
+    )
+    moved = rest.filter(~(nothing | as_it_was).fill_null(False))
+    if entry.way.layout.sequence:
+        later = rest.filter((nothing | as_it_was).fill_null(False) & pl.col("was").is_not_null())
+        holdings.note_seen(connection, entry.way.platform.id, entry.way.contract, later["uid"].to_list(),
+                           later["seen"].to_list())  # fmt: skip
+    if not moved.height:
+        return
+    gone = pl.col(envelope.OP) == envelope.DELETE
+    contested = pl.col("contested").list.len() > 0
+    frame = moved.with_columns(
+        digest=pl.lit(None, pl.Binary),
+        own_version=pl.when(agreed).then(pl.col("version")),
+        version=pl.when(agreed).then(pl.col("version")).otherwise(pl.col("was").fill_null(0)).cast(pl.Int32),
+        fields=pl.lit(entry.fields),
+        state=pl.when(agreed & gone)
+        .then(pl.lit("withdrawn"))
+        .when(agreed)
+        .then(pl.lit("held"))
+        .when(contested)
+        .then(pl.lit("conflicted"))
+        .otherwise(pl.lit("stale")),
+        note=pl.when(pl.col("outcome") != REGISTERED)
+        .then(pl.col("outcome"))
+        .when(contested)
+        .then(pl.lit(CONFLICTED))
+        .otherwise(pl.lit("merged")),
+        noted=~agreed | (pl.col("outcome") != REGISTERED),
+    )
+    platform, contract = entry.way.platform.id, entry.way.contract
+    holdings.put(connection, platform, contract, entry.batch.id, to_batch(frame, holdings.FRAME))
+    agree_again = frame.filter(
+        pl.col("state").is_in(["held", "withdrawn"]) & (pl.col("was_state") == CONFLICTED)
+    )
+    contests.over(connection, platform, contract.id, agree_again["uid"].to_list(), at=entry.at)
+    notes = frame.filter("noted").with_columns(
+        batch=pl.lit(entry.batch.id, pl.Int64),
+        row=pl.col(envelope.ROW),
+        op=pl.col(envelope.OP),
+        state=pl.col("note"),
+    )
+    holdings.move(connection, to_batch(notes, holdings.MOVEMENT))
+
+
+def _contest(
+    entry: Entry,
+    connection: Connection,
+    rows: pl.DataFrame,
+    outcomes: pl.DataFrame,
+    now: pl.DataFrame,
+    writers: pl.DataFrame,
+    loops: dict[str, tuple[str, str]],
+) -> None:
+    """Keep the other side of what is for a person to decide, and open a case for each record."""
+    mine = outcomes.filter(pl.col("contested").list.len() > 0)
+    if not mine.height:
+        return
+    sides = mine.select(envelope.ROW, "uid", "version", field="contested").explode("field")
+    sides = sides.join(now.select("uid", "origin"), on="uid", how="left").join(
+        writers.unpivot(index="uid", variable_name="field", value_name="by") if writers.height
+        else pl.DataFrame(schema={"uid": pl.String, "field": pl.String, "by": pl.String}),
+        on=["uid", "field"], how="left",
+    )  # fmt: skip
+    for (uid,), part in sides.group_by("uid", maintain_order=True):
+        row = rows.filter(pl.col(envelope.ROW) == part[envelope.ROW][0])
+        loop = loops.get(str(uid))
+        contests.note(
+            connection,
+            entry.stores.keyring,
+            entry.way,
+            entry.batch.id,
+            str(uid),
+            row,
+            [
+                contests.Side(field=f, version=version, origin=loop[1] if loop else (by or origin))
+                for f, version, by, origin in part.select("field", "version", "by", "origin").iter_rows()
+            ],
+            loop=loop is not None,
+            at=entry.at,
+        )
+
+
+def _name(entry: Entry, connection: Connection, rows: pl.DataFrame, outcomes: pl.DataFrame) -> None:
+    """Remember the sender's keys."""
+    named = rows.join(outcomes.filter(pl.col("outcome") != ECHOED).select("uid"), on="uid").filter(
+        pl.col(envelope.KEY).is_not_null() & (pl.col(envelope.OP) != envelope.DELETE)
+    )
+    schema = pa.schema([pa.field("foreign_key", pa.string()), pa.field("uid", pa.string())])
+    holdings.name_keys(
+        connection,
+        entry.way.platform.id,
+        entry.way.contract,
+        to_batch(named.select(foreign_key=envelope.KEY, uid="uid"), schema),
+    )
