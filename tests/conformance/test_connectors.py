@@ -13,9 +13,10 @@ import pytest
 
 from catalog import envelope
 from catalog.errors import Unreadable
+from connectors.counting import key_digits, row_hashes
 from connectors.registry import default_registry
 from connectors.rows import stream_schema
-from connectors.seam import Payload, Slice
+from connectors.seam import Census, Counts, Part, Payload, Rereads, Slice
 from tests.conformance.worlds import (
     Api,
     DatabaseWorld,
@@ -245,6 +246,79 @@ def test_the_connection_test_passes_in_named_steps(world: World) -> None:
     assert steps
     assert all(s.ok and s.name and s.name_en for s in steps), steps
     assert "right" not in repr(steps)
+
+
+def counted(world: World, columns: Sequence[str] = ("name", "note")) -> Census | None:
+    """A census of what the platform took in; none where its kind cannot count."""
+    assert isinstance(world.link, Counts) == (world.kind in ("memory", "database"))
+    return world.link.census(world.into, columns) if isinstance(world.link, Counts) else None
+
+
+def told(census: Census, part: Part) -> dict[str, int]:
+    return {r["key"]: r["hash"] for b in census.keys(part) for r in b.to_pylist()}
+
+
+def test_a_census_tells_of_each_record_what_was_sent(world: World) -> None:
+    records = [
+        {"_key": k, "name": v, "note": None if i % 2 else "注"} for i, (k, v) in enumerate(HOSTILE.items())
+    ]
+    world.link.sink(world.into).deliver(payload(world, records), key="b1")
+    census = counted(world)
+    if census is None:
+        return
+    keys = pa.array([r["_key"] for r in records])
+    columns = {n: pa.array([r[n] for r in records], pa.string()) for n in census.columns}
+    ours = dict(zip(keys.to_pylist(), row_hashes(keys, columns).to_pylist(), strict=True))
+    assert told(census, Part()) == ours
+    (whole,) = census.census(Part()).to_pylist()
+    assert whole == {"hashed": "", "rows": len(ours), "sum": sum(ours.values()) % 2**64}
+    parts = census.census(Part(), digits=1).to_pylist()
+    assert sum(p["rows"] for p in parts) == len(ours)
+    assert sum(p["sum"] for p in parts) % 2**64 == whole["sum"]
+    digits = dict(zip(ours, key_digits(list(ours)), strict=True))
+    some = tuple(p["hashed"] for p in parts[:2])
+    assert told(census, Part(hashed=some)) == {k: h for k, h in ours.items() if digits[k][0] in some}
+    assert set(told(census, Part(keys=("emoji", "nobody")))) == {"emoji"}
+
+
+def test_a_census_sees_every_change_and_no_key_twice(world: World) -> None:
+    sink = world.link.sink(world.into)
+    sink.deliver(payload(world, [{"_key": f"A{i}", "name": "甲", "note": None} for i in range(5)]), key="b1")
+    if (before := counted(world)) is None:
+        return
+    was = told(before, Part())
+    changed = [{"_key": "A1", "name": "甲", "note": ""}, {"_key": "A2", "name": None, "note": "甲"}]
+    gone = {"_key": "A3", "_op": "d", "code": None, "name": None, "note": None}
+    sink.deliver(payload(world, [*changed, gone], number="2025013100002"), key="b2")
+    census = counted(world)
+    assert census is not None
+    now = told(census, Part())
+    assert set(now) == {"A0", "A1", "A2", "A4"}
+    assert {k for k in now if now[k] != was[k]} == {"A1", "A2"}
+    alone = counted(world, ())
+    assert alone is not None
+    assert alone.columns == ()
+    assert set(told(alone, Part())) == set(now)
+
+
+def test_a_part_is_read_again_whatever_was_read_before(world: World) -> None:
+    world.enter([("i", f"A{i}", {"name": "甲" if i % 2 else "乙"}) for i in range(6)])
+    _, cursor = read_all(world)
+    source = world.link.source(world.out)
+    assert isinstance(source, Rereads) == (world.kind in ("memory", "database"))
+    if not isinstance(source, Rereads):
+        return
+    for part, keys in (
+        (Part(), {f"A{i}" for i in range(6)}),
+        (Part(keys=("A1", "A4", "A9")), {"A1", "A4"}),
+        (Part(column="name", begins="甲"), {"A1", "A3", "A5"}),
+    ):
+        found = source.reread(part, batch_rows=2)
+        rows = [r for b in found.batches for r in b.to_pylist()]
+        assert {r["_key"] for r in rows} == keys
+        assert len(rows) == len(keys)
+        assert not found.ordered
+    assert rows_of(world, cursor)[0] == []  # the cursor stands where it stood
 
 
 def test_each_kind_declares_its_settings_in_two_languages() -> None:

@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from catalog.agreement import Agreement, Entry
+from catalog.clock import Clock
 from catalog.contract import Contract, Layout
 from catalog.declaration import json_schema
 from catalog.masks import MASKS
@@ -25,7 +26,7 @@ PAGES = sorted(p for p in ROOT.rglob("*.md") if not SKIPPED & set(p.relative_to(
 READMES = [ROOT / "README.md", ROOT / "README.zh.md"]
 KINDS: dict[str, type] = {
     "node": Node, "platform": Platform, "contract": Contract, "layout": Layout, "entry": Entry,
-    "agreement": Agreement, "mapping": Mapping, "route": Route,
+    "agreement": Agreement, "mapping": Mapping, "route": Route, "clock": Clock,
 }  # fmt: skip
 
 
@@ -146,7 +147,12 @@ def test_each_kind_of_entry_is_described() -> None:
     page = text(ROOT / "docs/reference/ledger.md")
     table = set(re.findall(r"^\| `(\w+_\w+)` \|", page, flags=re.M))
     source = "\n".join(text(p) for p in (ROOT / "exchange").glob("*.py"))
-    written = set(re.findall(r"\"((?:batch|intake|release|payload)_[a-z_]*(?:ed|aside))\"", source))
+    written = set(
+        re.findall(
+            r"\"((?:batch|intake|release|payload|platform|receipts|receipt|lag|quarantine|replay|resend|staging|copies|backfill|recall|dispute|copies)_[a-z_]*(?:ed|aside))\"",
+            source,
+        )
+    )
     assert table == written
 
 

@@ -59,7 +59,7 @@ def test_a_fresh_home_gets_its_database_and_answers_every_question(ask: Ask) -> 
     assert ask("quarantine", "show", "1")[:2] == (1, {"id": 1, "row": None})
     assert ask("platforms", "list")[:2] == (0, {"platforms": []})
     assert ask("trace", "330683-000001")[:2] == (1, {"records": []})
-    assert ask("run", "--all")[:2] == (0, {"counts": {}, "failures": [], "pending": []})
+    assert ask("run", "--all")[:2] == (0, {"counts": {}, "failures": [], "held": [], "pending": []})
     assert ask("settle")[0] == 0
     assert ask("ledger", "verify")[:2] == (0, {"intact": True, "witness": None, "breaks": []})
     assert ask("ledger", "rebuild", "--check")[:2] == (

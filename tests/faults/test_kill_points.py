@@ -271,7 +271,7 @@ def test_what_was_staged_before_a_death_is_used_by_the_next_worker(killed: Kille
 
 def register(scene: Scene, contract: str) -> dict[str, Any]:
     """The register but for what differs from hub to hub: keyed names, sealed values, batches."""
-    own = {"uid", "batch", "ordinal", "digest", "id_no", "id_no_token"}
+    own = {"uid", "batch", "ordinal", "digest", "stamp", "id_no", "id_no_token"}
     rows = scene.register(contract, live=False)
     return {key: {n: v for n, v in row.items() if n not in own} for key, row in rows.items()}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,20 +26,177 @@ from catalog.errors import (
     Unreadable,
 )
 from catalog.platform import Connector, Platform
+from catalog.windows import Shut
 from connectors.seam import Step
-from exchange.cli import main, opening, runs
+from exchange.acts import Done, Skipped
+from exchange.cli import main, opening, receive, runs
 from exchange.cli.outputs import COMMANDS
 from exchange.cli.schemas import FOLDER, stale
+from exchange.follow import Followed
 from exchange.hub import Ran
+from exchange.lags import Lag
 from exchange.ledger import Break
+from exchange.quarantine import Chosen
+from exchange.recall import Recall
+from exchange.reconcile import Reconciled
+from exchange.replay import Resent
 from exchange.views import BatchRow, Copy, Event, QuarantineRow, Refusal, RouteStatus, StatementRow, Trace
+from exchange.workplace import Replayed
+from exchange.workview import Group, Reach, Trial
 
 AT = datetime(2026, 3, 1, 16, 30, 5, tzinfo=UTC)  # 00:30:05 of the next day in Asia/Shanghai
 UID = "8c7ad8cf-3d1f-5b0e-9d0c-0f6f4d8f7a11"
 COLLECT, SHARE = "shengzhou.inspection_personnel.collect", "shaoxing.inspection_personnel.share"
 COLLECTED = {"read": 10_000, "registered": 9_800, "unchanged": 90, "echoed": 5, "quarantined": 105}
 SHARED = {"selected": 100, "delivered": 90, "held": 4, "withheld": 6, "accepted": 60, "pending": 30}
+COMPARED = [
+    Reconciled(platform="shaoxing", contract="key_unit", resource="lps_key_unit", comparable=True, ours=9, theirs=9,
+               asked=1, at=AT),
+    Reconciled(platform="deqing", contract="key_unit", resource="key_unit_*.csv", comparable=False, zh="不可比",
+               en="not comparable", at=AT),
+]  # fmt: skip
 DOWN = Unavailable("平台 shengzhou 没有应答, 稍后再试", "platform shengzhou does not answer: try again")
+
+
+class FakeLags:
+    """The desk of lags."""
+
+    def __init__(self, hub: FakeHub) -> None:
+        self.hub = hub
+
+    def all(self) -> list[Lag]:
+        return self.hub._or("lags", [_lag(COLLECT, "collect", 75, 90)])
+
+
+class FakePauses:
+    """The desk of pauses."""
+
+    def __init__(self, hub: FakeHub) -> None:
+        self.hub = hub
+
+    def pause(self, platform: str, *, until: datetime | None, reason: str, by: str) -> int:
+        self.hub.asked.append(f"pause {platform} {until and until.isoformat()} {reason} {by}")
+        return 3
+
+    def resume(self, platform: str, *, by: str) -> int:
+        self.hub.asked.append(f"resume {platform} {by}")
+        return int(self.hub.given.get("paused", 1))
+
+    def shut(self) -> dict[str, Shut]:
+        shut: dict[str, Shut] = self.hub.given.get("shut", {})
+        return shut
+
+
+class FakeWorkplace:
+    """The quarantine's desk."""
+
+    def __init__(self, hub: FakeHub) -> None:
+        self.hub = hub
+
+    def _done(self, said: str) -> Done:
+        self.hub.asked.append(said)
+        left = [Skipped(id=32, zh="编号 32 已作废", en="32 is discarded")]
+        return Done(ids=[31], skipped=left if self.hub.given.get("some_left") else [])
+
+    def groups(self, *, route: str | None) -> list[Group]:
+        usual = [Group(platform="shengzhou", route=COLLECT, rule="check_digit", field="unit_uscc", rows=9, open=6, repaired=1,
+                       approved=1, returned=1, oldest=AT)]  # fmt: skip
+        return self.hub._or("groups", usual)
+
+    def history(self, id: int) -> list[dict[str, Any]]:
+        one = {"number": 1, "state": "approved", "fields": ["名称"], "digest": b"12", "result": b"34", "made_by": "张三",
+               "made_at": AT, "decided_by": "李四", "decided_at": AT, "authority": "anyone"}  # fmt: skip
+        return self.hub._or("history", [one])
+
+    def repair(self, id: int, patch: list[Any], *, by: str) -> Done:
+        return self._done(f"repair {id} {len(patch)} {by}")
+
+    def as_is(self, chosen: Chosen, *, by: str) -> Done:
+        return self._done(f"as is {chosen.ids} {chosen.route} {chosen.rule} {by}")
+
+    def approve(self, chosen: Chosen, *, by: str) -> Done:
+        return self._done(f"approve {chosen.ids} {chosen.route} {chosen.rule} {by}")
+
+    def decline(self, chosen: Chosen, *, by: str) -> Done:
+        return self._done(f"decline {chosen.ids} {by}")
+
+    def discard(self, chosen: Chosen, reason: str, *, by: str) -> Done:
+        return self._done(f"discard {chosen.ids} {reason} {by}")
+
+    def preview(self, chosen: Chosen) -> list[Trial]:
+        reach = [Reach(platform="shaoxing", route=SHARE, now=["name"], then=None, gained=[], lost=[])]
+        usual = [
+            Trial(id=31, route=COLLECT, repaired=True, passes=True, outdated=False, reasons=[], reach=reach)
+        ]
+        return self.hub._or("preview", usual)
+
+    def replay(self, route: str, chosen: Chosen, *, by: str, outdated: bool) -> Replayed:
+        self.hub.asked.append(f"replay {route} {chosen.ids} {by} {outdated}")
+        usual = Replayed(route=route, ids=[31], again=[], counts={"read": 1, "registered": 1})
+        return self.hub._or("replayed", usual)
+
+    def give_back(self, chosen: Chosen, *, by: str) -> bytes:
+        return b"xlsx"
+
+    def accept(self, route: str, content: bytes, *, by: str) -> Done:
+        return self._done(f"accept {route} {len(content)} {by}")
+
+
+class FakeReplays:
+    """The desk of replays to one platform."""
+
+    def __init__(self, hub: FakeHub) -> None:
+        self.hub = hub
+
+    def refused(self, route: str) -> list[str]:
+        return [UID]
+
+    def resume(self, route: str) -> list[Resent]:
+        return []
+
+    def send(self, route: str, uids: list[str], *, by: str) -> list[Resent]:
+        self.hub.asked.append(f"send {route} {len(uids)} {by}")
+        counts = {"selected": 1, "delivered": 1, "accepted": 1}
+        return [Resent(id=1, route=route, records=1, number="2026030200009", state="done", counts=counts)]
+
+
+class FakeReconciliation:
+    """The desk of reconciliation."""
+
+    def __init__(self, hub: FakeHub) -> None:
+        self.hub = hub
+
+    def run(self, *, route: str | None, platform: str | None, mend: bool) -> list[Reconciled]:
+        self.hub.asked.append(f"reconcile {route} {platform} {mend}")
+        found: list[Reconciled] = self.hub._or("compared", COMPARED)
+        return found
+
+
+class FakeRecalls:
+    """Answers as Hub's desk of recalls does."""
+
+    def __init__(self, hub: FakeHub) -> None:
+        self.hub = hub
+
+    def open(self, record: str, *, reason: str, by: str, amend: bool) -> Recall:
+        self.hub.asked.append(f"recall {record} {reason} {amend}")
+        return self.show(3)
+
+    def show(self, id: int) -> Recall:
+        done = Followed(platform="national", state="accepted", version=2, route=SHARE, number="2026030200001", words=None,
+                        at=AT, due_at=AT, overdue=False)  # fmt: skip
+        down = Followed(platform="shaoxing", state="unreachable", version=2, route=SHARE, number=None,
+                        words={"zh": DOWN.zh, "en": DOWN.en}, at=AT, due_at=AT, overdue=False)  # fmt: skip
+        return Recall(id=id, contract="key_unit", uid=UID, version=2, mode="withdraw", reason="处罚决定被撤销", state="done",
+                      opened_at=AT, opened_by="张三", due_at=AT, provisional=True, closed_at=AT, lifted_at=None,
+                      lifted_by=None, platforms=(done, down))  # fmt: skip
+
+    def listed(self, *, every: bool) -> list[Recall]:
+        return self.hub._or("recalls", [self.show(3)])
+
+    def lift(self, id: int, *, by: str) -> Recall:
+        self.hub.asked.append(f"lift {id}")
+        return self.show(id)
 
 
 class FakeHub:
@@ -63,6 +221,7 @@ class FakeHub:
             _status(COLLECT, "shengzhou", outcome="unavailable", words=said, started_at=AT, ended_at=AT),
             _status(SHARE, "shaoxing", outcome="done", started_at=AT, ended_at=AT, waiting=2, pending=30),
             _status("national.key_unit.share", "national", outcome=None),
+            _status("shaoxing.key_unit.share", "shaoxing", outcome=None, contract="key_unit"),
         ]
         return self._or("status", usual)
 
@@ -147,6 +306,30 @@ class FakeHub:
         self.asked.append(f"rebuild {check}")
         return self._or("rebuild", {"holdings": 0, "cursors": 0})
 
+    @property
+    def reconciliation(self) -> FakeReconciliation:
+        return FakeReconciliation(self)
+
+    @property
+    def lags(self) -> FakeLags:
+        return FakeLags(self)
+
+    @property
+    def recalls(self) -> FakeRecalls:
+        return FakeRecalls(self)
+
+    @property
+    def pauses(self) -> FakePauses:
+        return FakePauses(self)
+
+    @property
+    def workplace(self) -> FakeWorkplace:
+        return FakeWorkplace(self)
+
+    @property
+    def replays(self) -> FakeReplays:
+        return FakeReplays(self)
+
     def routes(self, way: str) -> list[str]:
         return [COLLECT] if way == "collect" else [SHARE]
 
@@ -154,7 +337,9 @@ class FakeHub:
         self.asked.append(f"run {','.join(routes)}")
         failed = {r: e for r, e in self._or("failed", {}).items() if r in routes}
         counts = {COLLECT: COLLECTED, SHARE: SHARED}
-        return Ran(counts={r: counts[r] for r in routes if r not in failed}, failed=failed)
+        held = {r: why for r, why in self._or("held", {}).items() if r in routes}
+        ran = {r: counts[r] for r in routes if r not in failed and r not in held}
+        return Ran(counts=ran, failed=failed, held=held)
 
     def due(self, way: str) -> list[str]:
         assert way == "settle"
@@ -169,10 +354,17 @@ class FakeHub:
         return {r: {"selected": 100, "delivered": 90, "accepted": 90} for r in routes}
 
 
+def _lag(route: str, direction: str, seconds: int | None, bound: int | None) -> Lag:
+    return Lag(route=route, platform="p", contract="c", direction=direction, return_flow=direction == "down",
+               since=None if seconds is None else AT, seconds=seconds, bound=bound,
+               over=bound is not None and (seconds or 0) > bound)  # fmt: skip
+
+
 def _status(route: str, platform: str, **known: Any) -> RouteStatus:
     usual = {"words": None, "started_at": None, "ended_at": None, "waiting": 0, "pending": 0}
-    return RouteStatus(route=route, title="任务", title_en="a route", platform=platform, contract="inspection_personnel",
-                       direction="collect", **{**usual, **known})  # fmt: skip
+    usual["contract"] = "inspection_personnel"
+    return RouteStatus(route=route, title="任务", title_en="a route", platform=platform, direction="collect",
+                       **{**usual, **known})  # fmt: skip
 
 
 def _batch(id: int, route: str, direction: str, state: str, counts: dict[str, int], **known: Any) -> BatchRow:
@@ -205,9 +397,14 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Use:
     (tmp_path / "node.yaml").write_text("id: x\n", encoding="utf-8")
     monkeypatch.setenv("LEISHU_HOME", str(tmp_path))
     monkeypatch.setattr(runs, "PAUSE", 0.0)
+    monkeypatch.setenv("LEISHU_ACTOR", "王五")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "FILE").write_bytes(b"12345")
+    monkeypatch.setattr(receive, "serve", lambda server, there: None)
 
     def use(**given: Any) -> FakeHub:
         made = FakeHub(**given)
+        (tmp_path / "TO").unlink(missing_ok=True)
 
         @contextmanager
         def opened() -> Iterator[FakeHub]:
@@ -228,11 +425,31 @@ LINES = {
     "settle": ["settle"],
     "status": ["status"],
     "batches": ["batches", "--limit", "9"],
+    "lag": ["lag"],
+    "pause": ["pause", "shengzhou", "--reason", "核对", "--until", "2026-12-01T06:00"],
+    "resume": ["resume", "shengzhou"],
+    "reconcile": ["reconcile", "--platform", "shengzhou", "--mend"],
+    "receive": ["receive", "--port", "0"],
     "statement": ["statement"],
     "trace": ["trace", UID],
     "explain": ["explain", UID, "--for", "shengzhou"],
     "quarantine list": ["quarantine", "list"],
     "quarantine show": ["quarantine", "show", "31"],
+    "quarantine groups": ["quarantine", "groups"],
+    "quarantine history": ["quarantine", "history", "31"],
+    "quarantine repair": ["quarantine", "repair", "31", "--as-is"],
+    "quarantine approve": ["quarantine", "approve", "31"],
+    "quarantine decline": ["quarantine", "decline", "31"],
+    "quarantine discard": ["quarantine", "discard", "31", "--reason", "x"],
+    "quarantine preview": ["quarantine", "preview", "31"],
+    "quarantine replay": ["quarantine", "replay", "31", "--route", COLLECT],
+    "quarantine return": ["quarantine", "return", "31", "--to", "TO"],
+    "quarantine accept": ["quarantine", "accept", "FILE", "--route", COLLECT],
+    "replay": ["replay", UID, "--route", "shaoxing.key_unit.share"],
+    "recall open": ["recall", UID, "--reason", "处罚决定被撤销"],
+    "recall list": ["recall", "list"],
+    "recall show": ["recall", "show", "3"],
+    "recall lift": ["recall", "lift", "3"],
     "platforms list": ["platforms", "list"],
     "platforms show": ["platforms", "show", "shengzhou"],
     "platforms test": ["platforms", "test", "shengzhou"],
@@ -240,6 +457,9 @@ LINES = {
     "ledger rebuild": ["ledger", "rebuild", "--check"],
 }
 EMPTY: dict[str, Any] = {
+    "recalls": [],
+    "groups": [], "history": [], "preview": [], "some_left": True,
+    "compared": [],
     "status": [], "cases": [], "batches": [], "statement": [], "trace": [], "quarantined": [], "quarantined_row": None,
     "explain": {}, "test": [],
     "problems": (Problem(file="routes/x.yaml", line=3, zh="有不认识的键", en="unknown key"),),
@@ -255,7 +475,7 @@ def test_json_is_all_that_stands_on_standard_output_and_obeys_its_schema(
     schema = json.loads((FOLDER / (command.replace(" ", "-") + ".json")).read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
     checker = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
-    for given in ({}, {**EMPTY, "status": FakeHub().status()} if command == "run" else EMPTY):
+    for given in ({}, {**EMPTY, "status": FakeHub().status()} if command in ("run", "replay") else EMPTY):
         hub(**given)
         main([*LINES[command], "--json"])
         checker.validate(json.loads(capsys.readouterr().out))
@@ -269,11 +489,44 @@ def test_every_command_speaks_both_languages_and_leaves_no_control_character(
     said = []
     for language in ("zh", "en"):
         monkeypatch.setenv("LEISHU_LANG", language)
+        hub()
         assert main(LINES[command]) in (0, 3)
         captured = capsys.readouterr()
         said.append(captured.out + captured.err)
         assert "\x1b" not in said[-1]
     assert said[0] != said[1]
+
+
+def test_acts_reach_the_desk_with_the_persons_name(
+    hub: Use, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = hub()
+    (tmp_path / "patch.json").write_text(
+        '[{"op": "replace", "path": "/x", "value": "秘密"}]', encoding="utf-8"
+    )
+    main(["quarantine", "repair", "31", "--patch", "patch.json"])
+    main(["quarantine", "repair", "--as-is", "--route", COLLECT, "--rule", "length"])
+    main(["quarantine", "approve", "31", "32"])
+    main(["quarantine", "decline", "31"])
+    main(["quarantine", "discard", "31", "--reason", "重复"])
+    main(["quarantine", "replay", "--route", COLLECT, "--outdated"])
+    main(["quarantine", "accept", "FILE", "--route", COLLECT])
+    main(["replay", "--route", SHARE, "--refused"])
+    assert seen.asked == [
+        "repair 31 1 王五", f"as is () {COLLECT} length 王五", "approve (31, 32) None None 王五", "decline (31,) 王五",
+        "discard (31,) 重复 王五", f"replay {COLLECT} () 王五 True", f"accept {COLLECT} 5 王五", f"send {SHARE} 1 王五",
+    ]  # fmt: skip
+    captured = capsys.readouterr()
+    assert "秘密" not in captured.out + captured.err
+
+
+def test_a_problem_list_is_written_for_its_owner_alone_and_overwrites_nothing(
+    hub: Use, tmp_path: Path
+) -> None:
+    assert main(["quarantine", "return", "--route", COLLECT, "--to", "TO"]) == 0
+    assert (tmp_path / "TO").read_bytes() == b"xlsx"
+    assert (tmp_path / "TO").stat().st_mode & 0o777 == 0o600
+    assert main(["quarantine", "return", "--route", COLLECT, "--to", "TO"]) == 2
 
 
 def test_schemas_are_those_of_the_dataclasses() -> None:
@@ -317,6 +570,20 @@ def test_the_options_reach_the_hub(hub: Use, tmp_path: Path) -> None:
         (["explain", "x", "--for", "shengzhou"], {"explain": {}}, 1),
         (["explain", "x", "--for", "shengzou"], {}, 2),
         (["quarantine", "show", "9"], {"quarantined_row": None}, 1),
+        (["quarantine", "approve"], {}, 2),
+        (["quarantine", "approve", "--rule", "length"], {}, 2),
+        (["quarantine", "approve", "31"], {"some_left": True}, 1),
+        (["quarantine", "repair", "31"], {}, 2),
+        (["quarantine", "repair", "31", "--patch", "nowhere.json"], {}, 2),
+        (["quarantine", "repair", "31", "--patch", "FILE"], {}, 2),
+        (["quarantine", "repair", "31", "32", "--patch", "FILE"], {}, 2),
+        (["quarantine", "discard", "31"], {}, 2),
+        (["quarantine", "history", "31"], {"history": []}, 1),
+        (["quarantine", "accept", "nowhere.xlsx", "--route", COLLECT], {}, 2),
+        (["quarantine", "return", "31", "--to", "no/such/folder/x.xlsx"], {}, 2),
+        (["replay", "--route", SHARE], {}, 2),
+        (["replay", "x", "--route", "nowhere"], {}, 2),
+        (["replay", "x", "--route", SHARE], {}, 1),
         (["platforms", "test", "shengzhou"], {}, 3),
         (["platforms", "test", "shengzhou"], {"test": [Step(name="连接", name_en="connect", ok=True)]}, 0),
         (["platforms", "show", "nowhere"], {}, 2),
@@ -419,3 +686,91 @@ def test_a_record_that_is_not_found_is_not_named_in_words(
     main(["explain", "330102199001011234", "--for", "shengzhou"])
     captured = capsys.readouterr()
     assert "330102199001011234" not in captured.out + captured.err
+
+
+NIGHT = Shut(zh="不在交换窗口内", en="outside of its exchange windows", until=AT)
+
+
+def test_a_route_whose_platform_may_not_be_called_is_held_and_no_failure(
+    hub: Use, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub(held={SHARE: NIGHT})
+    assert main(["run", COLLECT, SHARE, "--json"]) == 0
+    captured = capsys.readouterr()
+    (held,) = json.loads(captured.out)["held"]
+    assert (held["route"], held["en"], held["until"][:19]) == (SHARE, NIGHT.en, "2026-03-02T00:30:05")
+    assert f"{SHARE}: held: {NIGHT.en}" in captured.err
+
+
+def test_what_waits_says_what_for(hub: Use, capsys: pytest.CaptureFixture[str]) -> None:
+    words = {"zh": NIGHT.zh, "en": NIGHT.en}
+    waits = {"held_for": words, "held_until": AT}
+    hub(
+        status=[_status(SHARE, "shaoxing", outcome="done", waiting=2, **waits)],
+        batches=[replace(_batch(7, SHARE, "up", "sending", {"selected": 3}), **waits)],
+        statement=[
+            replace(_statement("shaoxing", "inspection_report", "up", SHARED, settled=False), **waits)
+        ],
+    )
+    for command in ("status", "batches", "statement"):
+        main([command])
+        captured = capsys.readouterr()
+        assert NIGHT.en in captured.out + captured.err, command
+
+
+def test_a_pause_is_set_in_the_time_of_shanghai_under_the_persons_name(
+    hub: Use, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEISHU_ACTOR", "王")
+    seen = hub()
+    assert main(["pause", "shengzhou", "--reason", "核对", "--until", "2026-12-01T06:00"]) == 0
+    assert main(["pause", "shengzhou", "--reason", "核对"]) == 0
+    assert main(["resume", "shengzhou"]) == 0
+    assert seen.asked == [
+        "pause shengzhou 2026-12-01T06:00:00+08:00 核对 王",
+        "pause shengzhou None 核对 王",
+        "resume shengzhou 王",
+    ]
+    assert main(["pause", "shengzhou", "--reason", "核对", "--until", "soon"]) == 2
+    assert main(["pause", "nowhere", "--reason", "核对"]) == 2
+    hub(paused=0, shut={"shengzhou": NIGHT})
+    capsys.readouterr()
+    assert main(["resume", "shengzhou"]) == 1
+    assert NIGHT.en in capsys.readouterr().err
+
+
+def test_reconcile_counts_what_differs_and_lists_what_cannot_be_compared(
+    hub: Use, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = hub(compared=[replace(COMPARED[0], theirs=8, missing=1, left=1, uids=[UID]), COMPARED[1]])
+    assert main(["reconcile"]) == 1
+    out, err = capsys.readouterr()
+    assert "not comparable" in out
+    assert UID in err
+    assert made.asked == ["reconcile None None False"]
+    hub()
+    assert main(["reconcile", "--route", SHARE, "--mend"]) == 0
+    assert main(["reconcile", "--route", SHARE, "--platform", "shaoxing"]) == 2
+
+
+def test_a_lag_over_its_bound_is_a_finding(hub: Use, capsys: pytest.CaptureFixture[str]) -> None:
+    national = _lag("national.key_unit.share", "up", None, 5)
+    hub(lags=[_lag(COLLECT, "collect", 75, 60), _lag(SHARE, "down", 90_061, None), national])
+    assert main(["lag"]) == 1
+    captured = capsys.readouterr()
+    assert COLLECT in captured.err
+    assert [" ".join(line.split()) for line in captured.out.splitlines()[1:]] == [
+        f"{COLLECT} collect 1 min 15 s 1 min 2026-03-02 00:30:05 yes",
+        f"{SHARE} down 1 d 1 h - 2026-03-02 00:30:05 no",
+        "national.key_unit.share up - 5 s - no",
+    ]
+    hub(lags=[_lag(SHARE, "down", 5, 60)])
+    assert main(["lag"]) == 0
+
+
+def test_a_record_behind_recall_opens_one(hub: Use) -> None:
+    seen = hub()
+    main(["recall", UID, "--reason", "有误", "--amend"])
+    main(["recall", "open", UID, "--reason", "有误"])
+    assert seen.asked == [f"recall {UID} 有误 True", f"recall {UID} 有误 False"]
+    assert main(["recall", UID]) == 2, "without a reason"
