@@ -18,6 +18,7 @@ from exchange.declarations import Way
 from exchange.tables import batches, cursors, drained, revisions, scans
 
 OPEN = ("staged", "blocked", "sending")
+RULE = "rule"  # direction of what a person decided, beside collect, up, down and across
 SEAM = "\n---\n"  # between the declarations of one revision
 
 
@@ -103,6 +104,28 @@ def begin(
         "started_at": at,
     }
     return int(connection.execute(insert(batches).values(values).returning(batches.c.id)).scalar_one())
+
+
+def ruled(
+    connection: Connection, platform: str, contract: str, matter: str, *, new: bool, at: datetime
+) -> Batch:
+    """The batch of a person's decision about a platform's record; ``new``: it makes a version. One a matter."""
+    route = f"{RULE}/{platform}.{contract}"
+    counts = Counts(read=1, registered=1) if new else Counts(read=1, unchanged=1)
+    values = {
+        "name": batch_name(route, matter),
+        "number": next_number(connection, route, at),
+        "route": route,
+        "platform": platform,
+        "contract": contract,
+        "direction": RULE,
+        "state": "closed",
+        "unit": matter,
+        "counts": counts.to_dict(),
+        "started_at": at,
+        "closed_at": at,
+    }
+    return _made(connection.execute(insert(batches).values(values).returning(batches)).one())
 
 
 def _words(error: LeishuError | None) -> dict[str, str] | None:

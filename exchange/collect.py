@@ -15,13 +15,12 @@ from sqlalchemy import Connection
 
 from catalog import envelope, verdict
 from catalog.errors import Blocked
-from catalog.shape import Reference
-from exchange import batches, cases, holdings, register
+from exchange import batches, cases, holdings
 from exchange.batch import Counts
 from exchange.batches import Batch
 from exchange.declarations import Way
 from exchange.enter import Entry as Entering
-from exchange.enter import Tally, doubled, enter, enter_replaced, identified
+from exchange.enter import Tally, doubled, enter, enter_replaced, identified, referred
 from exchange.ledger import Entry
 from exchange.merge import SUPERSEDED
 from exchange.quarantine import REPLAY, done_with, replayed, seal_rows
@@ -237,7 +236,7 @@ def _chunk(
     latest, replaced = _latest(sifted.passed, last)
     if replaced is not None:
         _enter_replaced(work, entry, connection, replaced, sifted.order, tally)
-    judged = judge(latest, work.rules, facts, _references(work, connection, latest))
+    judged = judge(latest, work.rules, facts, referred(work.stores, connection, work.rules, latest))
     rows, unknown = identified(entry, connection, judged.passed, sifted.order)
     rows, twice = doubled(entry, rows)
     found = verdict.gather([sifted.violations, judged.violations, unknown, twice])
@@ -278,18 +277,10 @@ def _enter_replaced(
 ) -> None:
     """What a later row replaces is not quarantined: where it is not sound it is superseded."""
     alone = survey(replaced, work.rules)
-    judged = judge(replaced, work.rules, alone, _references(work, connection, replaced))
+    judged = judge(replaced, work.rules, alone, referred(work.stores, connection, work.rules, replaced))
     rows, _ = identified(entry, connection, judged.passed, order)
     tally.outcomes[SUPERSEDED] += replaced.num_rows - rows.height
     enter_replaced(entry, connection, rows, tally)
-
-
-def _references(work: _Work, connection: Connection, batch: pa.RecordBatch) -> dict[Reference, pa.Array]:
-    contracts = work.stores.declarations.contracts
-    return {
-        ref: register.existing(connection, contracts[ref.contract], ref.target, values.to_pylist())
-        for ref, values in work.rules.wanted(batch).items()
-    }
 
 
 def _check_tolerance(work: _Work, tally: Tally) -> None:

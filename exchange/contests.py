@@ -75,9 +75,17 @@ def _sealed(
     if field in contract.sealed:
         held: bytes | None = row[field + SEALED].item()
         return held
-    text = pa.array([row[field].cast(pl.String).item()], pa.string())
-    value: bytes | None = seal_values(keyring, "seal", "register", at, text, _aad(contract, field))[0].as_py()
+    shown = pa.array([text(row[field])], pa.string())
+    value: bytes | None = seal_values(keyring, "seal", "register", at, shown, _aad(contract, field))[
+        0
+    ].as_py()
     return value
+
+
+def text(value: pl.Series) -> str | None:
+    """One value as people read and write it; Arrow reads the same back."""
+    shown: str | None = value.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string())[0].as_py()
+    return shown
 
 
 def opened(keyring: FileKeyring, contract: Contract, field: str, sealed: bytes | None) -> str | None:
@@ -105,6 +113,17 @@ def open_fields(
         .group_by(conflicts.c.uid)
     )
     return {uid: list(fields) for uid, fields in connection.execute(query)}
+
+
+def apart(connection: Connection, platform: str, contract: str, uids: Sequence[str]) -> list[Row[Any]]:
+    """What the platform may go on writing in its own way: conflicts rows, of the version that they were decided on."""
+    query = select(conflicts).where(
+        conflicts.c.platform == platform,
+        conflicts.c.contract == contract,
+        conflicts.c.choice == "apart",
+        conflicts.c.uid == func.any(literal(list(uids), ARRAY(UUID(as_uuid=False)))),
+    )
+    return list(connection.execute(query.order_by(conflicts.c.id)))
 
 
 def over(connection: Connection, platform: str, contract: str, uids: Sequence[str], *, at: datetime) -> None:
@@ -136,11 +155,11 @@ def of_case(connection: Connection, case: int) -> list[Row[Any]]:
     return list(connection.execute(query))
 
 
-def settle(connection: Connection, case: int, choices: dict[str, str]) -> None:
-    """Note what was chosen for each field."""
+def settle(connection: Connection, case: int, choices: dict[str, str], version: int) -> None:
+    """Note what was chosen for each field, and the register's version since then."""
     for field, choice in choices.items():
         connection.execute(
             update(conflicts)
             .where(conflicts.c.case == case, conflicts.c.field == field)
-            .values(choice=choice)
+            .values(choice=choice, version=version)
         )

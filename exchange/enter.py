@@ -10,7 +10,8 @@ import pyarrow as pa
 from sqlalchemy import Connection
 
 from catalog import envelope, verdict
-from catalog.shape import to_batch
+from catalog.contract import Contract
+from catalog.shape import Reference, to_batch
 from exchange import contests, holdings, register, stamps
 from exchange.bases import bases, moving
 from exchange.batches import Batch
@@ -32,6 +33,7 @@ from exchange.merge import (
 )
 from exchange.stores import Stores
 from mappings.order import SEQUENCE, STATED
+from quality.rules import Rules
 
 TURNS = 5  # times that two platforms may write one field over the other's before it is called a loop
 _LOOK_BACK = 8  # versions that are looked through for one
@@ -62,10 +64,11 @@ class Entry:
     @property
     def authority(self) -> Authority:
         contract, platforms = self.way.contract, self.stores.declarations.platforms.values()
+        by_hand = self.stores.declarations.node.id  # the origin of what a person decided
         return Authority(
             sender=self.way.platform.id,
             ranks={
-                n: {p.id: contract.rank(n, p.id, p.department, p.level) for p in platforms}
+                n: {p.id: contract.rank(n, p.id, p.department, p.level) for p in platforms} | {by_hand: -1}
                 for n in contract.names
             },
             ties=contract.ties == "person",
@@ -108,14 +111,28 @@ def identified(
     frame = frame.filter(pl.col("uid").is_not_null())
     for name in (n for n in contract.sealed if n in frame.columns):
         values = frame[name].to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string())
-        aad = f"{contract.id}.{name}".encode()
-        frame = frame.with_columns(
-            pl.Series(name, tokens(stores.key("token", entry.at), values)),
-            pl.Series(
-                name + register.SEALED, seal_values(stores.keyring, "seal", "register", entry.at, values, aad)
-            ),
-        )
+        frame = frame.with_columns(sealed(stores, contract, name, values, entry.at))
     return frame, found
+
+
+def sealed(stores: Stores, contract: Contract, name: str, values: pa.Array, at: datetime) -> list[pl.Series]:
+    """A class L3 field's two columns of a frame: the tokens to match by, and the sealed values."""
+    aad = f"{contract.id}.{name}".encode()
+    return [
+        pl.Series(name, tokens(stores.key("token", at), values)),
+        pl.Series(name + register.SEALED, seal_values(stores.keyring, "seal", "register", at, values, aad)),
+    ]
+
+
+def referred(
+    stores: Stores, connection: Connection, rules: Rules, batch: pa.RecordBatch
+) -> dict[Reference, pa.Array]:
+    """The values that the batch's records refer to and that a live record bears, as judge asks for them."""
+    contracts = stores.declarations.contracts
+    return {
+        ref: register.existing(connection, contracts[ref.contract], ref.target, values.to_pylist())
+        for ref, values in rules.wanted(batch).items()
+    }
 
 
 def doubled(entry: Entry, rows: pl.DataFrame) -> tuple[pl.DataFrame, pa.RecordBatch]:
@@ -167,7 +184,7 @@ def _once(
         connection, contract, platform, now, rows["uid"].to_list(), covered, since=entry.batch.since
     )
     rows = _in_order(entry, rows, known.held, tally)
-    base = known.all
+    base = pl.concat([known.all, _apart(entry, connection, known.all, now)])
     if tally.shown:
         last = pl.col("uid").replace_strict(tally.shown, default=0, return_dtype=pl.Int32)
         base = base.filter(pl.col("version") >= last)
@@ -188,6 +205,29 @@ def _once(
     _contest(entry, connection, rows, outcomes, now, writers, loops)
     _name(entry, connection, rows, outcomes)
     return outcomes, lost
+
+
+def _apart(entry: Entry, connection: Connection, base: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
+    """The bases once more as the sender writes them by leave of a person, while the register says the same."""
+    contract, keyring = entry.way.contract, entry.stores.keyring
+    found = contests.apart(connection, entry.way.platform.id, contract.id, base["uid"].to_list())
+    made: dict[str, pl.DataFrame] = {}
+    for side in found:
+        today = now.filter(pl.col("uid") == side.uid)
+        if side.field not in base.columns or not today.height:
+            continue
+        then = register.past(connection, contract, [side.uid], [side.field], after=side.version - 1)
+        if today[side.field].item() != then[side.field][0]:
+            continue
+        text = pa.array([contests.opened(keyring, contract, side.field, side.sealed)], pa.string())
+        if side.field in contract.sealed:
+            value = pl.Series(tokens(entry.stores.key("token", entry.at), text))
+        else:
+            value = pl.Series(pl.from_arrow(text.cast(contract.by_name[side.field].arrow_type)))
+        sent = (pl.col("uid") == side.uid) & (pl.col("version") == today["version"].item())
+        own = made.get(side.uid, base.filter(sent))
+        made[side.uid] = own.with_columns(pl.lit(value[0], base.schema[side.field]).alias(side.field))
+    return pl.concat([base.clear(), *made.values()])
 
 
 def _in_order(entry: Entry, rows: pl.DataFrame, held: pl.DataFrame, tally: Tally) -> pl.DataFrame:
@@ -260,8 +300,6 @@ def _register(
     """Write the new versions; the uids that another transaction entered first."""
     if not registered.height:
         return []
-    contract = entry.way.contract
-    schema = register.frame_schema(contract)
     times = registered.select("uid", "_row").join(rows.select("_row", STATED), on="_row", how="left").join(
         now.select("uid", "stamp"), on="uid", how="left", maintain_order="left"
     )  # fmt: skip
@@ -273,27 +311,54 @@ def _register(
             "ordinal"
         ),
         op=pl.col(envelope.OP),
-        digest=pl.lit(b""),
     )
-    made = to_batch(frame, schema)
-    digests = row_digests(entry.stores.key("digest", entry.at), made, list(contract.names))
-    made = made.set_column(made.schema.get_field_index("digest"), schema.field("digest"), digests)
     tally.ordinal += registered.height
+    return written(entry.stores, connection, entry.way.contract, frame, at=entry.at)
+
+
+def written(
+    stores: Stores, connection: Connection, contract: Contract, versions: pl.DataFrame, *, at: datetime
+) -> list[str]:
+    """Write these versions with their digests; the uids that another transaction entered first.
+
+    versions: register.frame_schema without the digest.
+    """
+    schema = register.frame_schema(contract)
+    made = to_batch(versions.with_columns(digest=pl.lit(b"")), schema)
+    digests = row_digests(stores.key("digest", at), made, list(contract.names))
+    made = made.set_column(made.schema.get_field_index("digest"), schema.field("digest"), digests)
     return register.write(connection, contract, made)
 
 
 def _hold(
     entry: Entry, connection: Connection, rows: pl.DataFrame, outcomes: pl.DataFrame, held: pl.DataFrame
 ) -> None:
-    """What the sender holds now: what it entered; to be sent again, or waiting, where it reads otherwise."""
-    known = held.select("uid", was="version", was_state="state", was_seen="seen")
-    agreed = pl.col("agrees") & pl.col("outcome").is_in([REGISTERED, UNCHANGED])
-    as_it_was = (
-        (pl.col("outcome") == UNCHANGED)
-        & pl.col("was").eq_missing(pl.col("version"))
-        & (pl.col("was_state") == "held")
+    """What the sender holds now: what it entered; to be sent again, or waiting, where it reads otherwise.
+
+    A row that reads as the sender had the record before it was sent the current version was made before
+    that, or undoes it: nobody can tell, so that version is sent once more, which changes nothing in the
+    first case.
+    """
+    known = held.select(
+        "uid", was="version", was_state="state", was_seen="seen", was_fields="fields", was_digest="digest"
     )
-    nothing = (pl.col("outcome") == ECHOED) | ((pl.col("outcome") == UNCHANGED) & ~pl.col("agrees"))
+    gone = pl.col(envelope.OP) == envelope.DELETE
+    agreed = pl.col("agrees") & pl.col("outcome").is_in([REGISTERED, UNCHANGED])
+    up_to_date = pl.col("was").eq_missing(pl.col("version"))
+    as_it_was = (pl.col("outcome") == UNCHANGED) & up_to_date & (pl.col("was_state") == "held")
+    read = pl.col("outcome").is_in([ECHOED, UNCHANGED])
+    undone = (
+        read & ~pl.col("agrees") & ~gone & up_to_date & (pl.col("was_state") == "held")
+        & pl.col("shown").ne_missing(pl.col("version"))
+    )  # fmt: skip
+    again = (
+        (pl.col("outcome") == ECHOED)
+        & pl.col("agrees")
+        & ~gone
+        & up_to_date
+        & (pl.col("was_state") == "stale")
+    )
+    nothing = read & ~agreed & ~undone & ~again
     rest = outcomes.join(known, on="uid", how="left", maintain_order="left").join(
         rows.select(envelope.ROW, seen="order"), on=envelope.ROW, how="left", maintain_order="left"
     )
@@ -304,21 +369,24 @@ def _hold(
                            later["seen"].to_list())  # fmt: skip
     if not moved.height:
         return
-    gone = pl.col(envelope.OP) == envelope.DELETE
     contested = pl.col("contested").list.len() > 0
+    made = pl.when((pl.col("outcome") == REGISTERED) & ~agreed).then(pl.col("version"))
     frame = moved.with_columns(
-        digest=pl.lit(None, pl.Binary),
+        digest=pl.when(~agreed).then(pl.col("was_digest")),
         own_version=pl.when(agreed).then(pl.col("version")),
+        prior_version=made,
         version=pl.when(agreed).then(pl.col("version")).otherwise(pl.col("was").fill_null(0)).cast(pl.Int32),
-        fields=pl.lit(entry.fields),
+        fields=pl.when(~agreed).then(pl.col("was_fields")).fill_null(pl.lit(entry.fields)),
         state=pl.when(agreed & gone)
         .then(pl.lit("withdrawn"))
-        .when(agreed)
+        .when(agreed | again)
         .then(pl.lit("held"))
         .when(contested)
         .then(pl.lit("conflicted"))
         .otherwise(pl.lit("stale")),
-        note=pl.when(pl.col("outcome") != REGISTERED)
+        note=pl.when(undone)
+        .then(pl.lit(SUPERSEDED))
+        .when(pl.col("outcome") != REGISTERED)
         .then(pl.col("outcome"))
         .when(contested)
         .then(pl.lit(CONFLICTED))

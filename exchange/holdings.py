@@ -35,6 +35,7 @@ MOVEMENT = pa.schema(
         pa.field("digest", pa.binary()),
         pa.field("fields", pa.string(), nullable=False),
         pa.field("state", pa.string(), nullable=False),
+        pa.field("prior_version", pa.int32()),
     ]
 )
 

@@ -50,6 +50,7 @@ from exchange import (
 )
 from exchange.batch import Counts
 from exchange.callbacks import Callbacks
+from exchange.conflicts import Conflicts
 from exchange.database import Database
 from exchange.embedded import start as start_embedded
 from exchange.keys import FileKeyring
@@ -115,6 +116,7 @@ class Hub:
         self.pauses = Pauses(stores, clock)
         self.lags = Lags(stores, clock)
         self.recalls = Recalls(stores, clock)
+        self.conflicts = Conflicts(stores, clock)
         self.replays = Replays(stores, clock)
         self.receipts = Callbacks(stores, clock)
         self.workplace = Workplace(stores, clock)

@@ -80,7 +80,7 @@ def fetch(stores: Stores, route: str, *, at: datetime) -> list[int]:
                         after=after,
                         staged=staged.name,
                         ordered=extraction.ordered,
-                        since=since,
+                        since=since if extraction.ordered else began,
                         drained_at=None if more else began,
                         revision=way.revision,
                         at=at,

@@ -35,13 +35,18 @@ _FIELDS = entries.c.facts["fields"].as_string()
 
 
 def _entered(contract: Contract) -> list[Select[*tuple[Any, ...]]]:
-    """A version that a platform entered: it holds it, as its own."""
+    """A version that a platform entered: it holds it, as its own, unless its row read otherwise in part."""
     out: list[Select[*tuple[Any, ...]]] = []
     for table in register.tables(contract):
+        otherwise = select(movements.c.row).where(
+            movements.c.batch == table.c.batch,
+            movements.c.uid == table.c.uid,
+            movements.c.prior_version == table.c.version,
+        )
         out.append(
             select(
                 literal(contract.id).label("contract"),
-                literal(0).label("apart"),
+                literal(-1).label("row"),
                 table.c.origin.label("platform"),
                 table.c.uid.label("uid"),
                 table.c.version.label("version"),
@@ -54,6 +59,7 @@ def _entered(contract: Contract) -> list[Select[*tuple[Any, ...]]]:
             )
             .join(commits, commits.c.batch == table.c.batch)
             .join(entries, entries.c.position == commits.c.position)
+            .where(entries.c.kind == "batch_closed", ~otherwise.exists())
         )
     return out
 
@@ -64,7 +70,7 @@ def _moved() -> Select[*tuple[Any, ...]]:
     own = case((m.c.state == "unchanged", m.c.version))
     state = case(
         (m.c.state.in_(["sent", "accepted"]), case((m.c.op == "d", "withdrawn"), else_="held")),
-        (m.c.state == "unchanged", case((m.c.op == "d", "withdrawn"), else_="held")),
+        (m.c.state.in_(["unchanged", "echoed"]), case((m.c.op == "d", "withdrawn"), else_="held")),
         (m.c.state.in_(["superseded", "merged"]), "stale"),
         else_=m.c.state,
     )
@@ -72,14 +78,14 @@ def _moved() -> Select[*tuple[Any, ...]]:
         select(func.min(entries.c.position))
         .where(
             entries.c.subject == b.c.name,
-            entries.c.kind.in_(["batch_closed", "payload_delivered", "batch_settled"]),
+            entries.c.kind.in_(["batch_closed", "payload_delivered", "batch_settled", "conflict_resolved"]),
         )
         .scalar_subquery()
     )
     return (
         select(
             b.c.contract,
-            case((m.c.state.in_(["merged", "conflicted"]), 1), else_=0).label("apart"),
+            m.c.row,
             b.c.platform,
             m.c.uid,
             m.c.version,
@@ -91,7 +97,9 @@ def _moved() -> Select[*tuple[Any, ...]]:
             at.label("position"),
         )
         .join(b, b.c.id == m.c.batch)
-        .where(m.c.state.in_(["sent", "accepted", "unchanged", "superseded", "conflicted", "merged"]))
+        .where(
+            m.c.state.in_(["sent", "accepted", "unchanged", "echoed", "superseded", "conflicted", "merged"])
+        )
     )
 
 
@@ -100,7 +108,7 @@ def _yielded(contracts: Sequence[Contract]) -> Select[*tuple[Any, ...]]:
     e = events.c
     latest = func.row_number().over(
         partition_by=[e.platform, e.contract, e.uid],
-        order_by=[e.position.desc(), e.apart.desc(), e.version.desc()],
+        order_by=[e.position.desc(), e.version.desc(), e.row.desc()],
     )
     ranked = select(*events.c, latest.label("latest")).subquery()
     own = (

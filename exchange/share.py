@@ -379,6 +379,7 @@ def _commit(
             row=pl.col(envelope.ROW),
             fields=pl.lit(send.fields),
             state=pl.lit("waiting"),
+            prior_version=pl.lit(None, pl.Int32),
         )
         holdings.move(connection, to_batch(moves, holdings.MOVEMENT))
         made = batches.get(connection, batch)

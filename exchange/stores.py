@@ -33,6 +33,12 @@ _CLOSING = text(
 )
 
 
+class Entries(list[Entry]):
+    """The entries of one closing; ``batch``: the one that gets its change number with them, if any."""
+
+    batch: int | None = None
+
+
 def kill_point(name: str) -> None:
     """End this process at once, uncleanly, where a fault test asks for it by this name."""
     if os.environ.get("LEISHU_KILL_AT") == name and os.environ.get("PYTEST_VERSION"):
@@ -131,12 +137,13 @@ class Stores:
     @contextmanager
     def closing(
         self, route: str, token: int, *, batch: int | None, at: datetime
-    ) -> Iterator[tuple[Connection, list[Entry]]]:
+    ) -> Iterator[tuple[Connection, Entries]]:
         """The closing transaction: the caller writes and names its entries; then lease, ledger, commit.
 
         Nothing that was written stands unless the lease is still ours and the ledger took the entries.
         """
-        entries: list[Entry] = []
+        entries = Entries()
+        entries.batch = batch
         position = None
         with self.database.transaction() as connection:
             # A worker that stands still in here holds rows, perhaps the head: the server ends it with its lease.
@@ -146,7 +153,9 @@ class Stores:
             leases.confirm(connection, route, token)
             kill_point("closing.confirmed")
             if entries:
-                position = ledger.append(connection, entries, at=at, batch=batch, key=self.key("ledger", at))
+                position = ledger.append(
+                    connection, entries, at=at, batch=entries.batch, key=self.key("ledger", at)
+                )
                 kill_point("closing.appended")
         if position is not None:
             kill_point("closing.committed")

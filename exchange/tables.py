@@ -245,8 +245,10 @@ movements = Table(  # what a batch did to a platform's copy of a record; registe
     Column("fields", Text, nullable=False),
     Column(
         "state", Text, nullable=False
-    ),  # waiting, sent, accepted, refused, cancelled; unchanged, superseded, conflicted, merged
-    Column("prior_version", Integer),  # the holding before, to go back to on a late refusal
+    ),  # waiting, sent, accepted, refused, cancelled; unchanged, echoed, superseded, conflicted, merged
+    # share: the holding before, to go back to on a late refusal; collect: the version that was made of a row
+    # with which the sender's copy does not agree
+    Column("prior_version", Integer),
     Column("prior_digest", LargeBinary),
     Column("prior_fields", Text),
     Column("prior_state", Text),
@@ -329,7 +331,7 @@ conflicts = Table(  # one field of one record on which two platforms of even aut
     Column("platform", Text, nullable=False),  # the other side
     Column("origin", Text, nullable=False),  # who gave the registered value
     Column("sealed", LargeBinary),  # the other side's value, as JSON; null for a delete
-    Column("choice", Text),  # register, sender, value; gone: they agree again
+    Column("choice", Text),  # register, sender, value, apart; gone: they agree again
     Column("at", Instant, nullable=False),
     UniqueConstraint("case", "field"),
 )

@@ -6,7 +6,7 @@ idempotency key, and may show what it was sent among its own changes again (``ec
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ class Site:
     down: bool = False
     refuses: str = ""  # operations that it refuses, of i, u and d
     late: bool = False  # it takes things in at once and says so later
+    writes_as: dict[str, Callable[[str], str]] = field(default_factory=dict)  # its own way with a column
 
     def key(self, code: str) -> str | None:
         """Its own key of the record with this code."""
@@ -78,6 +79,7 @@ class Site:
                     changed = self.records.pop(key, None) is not None
                 else:
                     values = {n: row[n] for n in names if n != "key"}
+                    values |= {n: way(values[n]) for n, way in self.writes_as.items() if values.get(n)}
                     after = {**dict.fromkeys(COLUMNS), **(before or {}), **values}
                     self.records[key] = after
                     changed = after != before
