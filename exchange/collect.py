@@ -19,12 +19,12 @@ from exchange import batches, cases, holdings
 from exchange.batch import Counts
 from exchange.batches import Batch
 from exchange.declarations import Way
-from exchange.enter import Entry as Entering
 from exchange.enter import Tally, doubled, enter, enter_replaced, identified, referred
 from exchange.ledger import Entry
 from exchange.merge import SUPERSEDED
 from exchange.quarantine import REPLAY, done_with, replayed, seal_rows
 from exchange.quarantine import put as quarantine
+from exchange.sender import Entry as Entering
 from exchange.sift import Sifted, mapper_of, sift
 from exchange.stores import Stores, kill_point
 from mappings.mapper import Mapper

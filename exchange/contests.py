@@ -115,12 +115,11 @@ def open_fields(
     return {uid: list(fields) for uid, fields in connection.execute(query)}
 
 
-def apart(connection: Connection, platform: str, contract: str, uids: Sequence[str]) -> list[Row[Any]]:
-    """What the platform may go on writing in its own way: conflicts rows, of the version that they were decided on."""
+def decided(connection: Connection, contract: str, uids: Sequence[str], choice: str) -> list[Row[Any]]:
+    """The sides about these records that a person decided so, oldest first; ``version``: the register's then."""
     query = select(conflicts).where(
-        conflicts.c.platform == platform,
         conflicts.c.contract == contract,
-        conflicts.c.choice == "apart",
+        conflicts.c.choice == choice,
         conflicts.c.uid == func.any(literal(list(uids), ARRAY(UUID(as_uuid=False)))),
     )
     return list(connection.execute(query.order_by(conflicts.c.id)))

@@ -1,36 +1,32 @@
-"""Enter: sound rows of one sender into the register, and what it holds then."""
+"""Enter: sound rows of one sender into the register."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from catalog import envelope, verdict
 from catalog.contract import Contract
 from catalog.shape import Reference, to_batch
-from exchange import contests, holdings, register, stamps
+from exchange import contests, holdings, register, sender, stamps
 from exchange.bases import bases, moving
-from exchange.batches import Batch
-from exchange.declarations import Way
 from exchange.keys import row_digests, seal_values, tokens, uids
 from exchange.merge import (
     CONFLICTED,
-    ECHOED,
     FRESH,
     OUTCOMES,
-    REGISTERED,
     SUPERSEDED,
-    UNCHANGED,
-    Authority,
     Merged,
     last_writers,
     merge,
     turning,
 )
+from exchange.sender import Entry
 from exchange.stores import Stores
 from mappings.order import SEQUENCE, STATED
 from quality.rules import Rules
@@ -49,30 +45,6 @@ class Tally:
     by_rule: dict[str, int] = field(default_factory=dict)
     ordinal: int = 0
     shown: dict[str, int] = field(default_factory=dict)  # uid: version that an earlier row of the feed showed
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """Who enters, and in which batch."""
-
-    stores: Stores
-    way: Way
-    batch: Batch
-    at: datetime
-    fields: str  # names the fields that the sender's mapping covers
-
-    @property
-    def authority(self) -> Authority:
-        contract, platforms = self.way.contract, self.stores.declarations.platforms.values()
-        by_hand = self.stores.declarations.node.id  # the origin of what a person decided
-        return Authority(
-            sender=self.way.platform.id,
-            ranks={
-                n: {p.id: contract.rank(n, p.id, p.department, p.level) for p in platforms} | {by_hand: -1}
-                for n in contract.names
-            },
-            ties=contract.ties == "person",
-        )
 
 
 def identified(
@@ -190,6 +162,7 @@ def _once(
         base = base.filter(pl.col("version") >= last)
     behind = _behind(rows, now, base)
     writers = last_writers(register.past(connection, contract, behind, covered), covered)
+    writers = _by_hand(entry, connection, writers, now)
     companions = {n + register.SEALED: n for n in contract.sealed}
     merged = merge(
         rows, now, base, writers, authority=entry.authority, names=contract.names, companions=companions
@@ -199,25 +172,25 @@ def _once(
     outcomes = merged.outcomes
     if lost:
         outcomes = outcomes.filter(~pl.col("uid").is_in(lost))
+    outcomes, stuck = sender.stuck(entry, connection, rows, sender.undone(outcomes, known.held), now)
+    loops |= stuck
     for outcome, n in outcomes.group_by("outcome").len().iter_rows():
         tally.outcomes[outcome] += n
-    _hold(entry, connection, rows, outcomes, known.held)
-    _contest(entry, connection, rows, outcomes, now, writers, loops)
-    _name(entry, connection, rows, outcomes)
+    sender.hold(entry, connection, rows, outcomes)
+    sender.contest(entry, connection, rows, outcomes, now, writers, loops)
+    sender.name_keys(entry, connection, rows, outcomes)
     return outcomes, lost
 
 
 def _apart(entry: Entry, connection: Connection, base: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
     """The bases once more as the sender writes them by leave of a person, while the register says the same."""
     contract, keyring = entry.way.contract, entry.stores.keyring
-    found = contests.apart(connection, entry.way.platform.id, contract.id, base["uid"].to_list())
     made: dict[str, pl.DataFrame] = {}
-    for side in found:
+    for side in contests.decided(connection, contract.id, base["uid"].unique().to_list(), "apart"):
         today = now.filter(pl.col("uid") == side.uid)
-        if side.field not in base.columns or not today.height:
+        if side.platform != entry.way.platform.id or side.field not in base.columns:
             continue
-        then = register.past(connection, contract, [side.uid], [side.field], after=side.version - 1)
-        if today[side.field].item() != then[side.field][0]:
+        if not _stands(entry, connection, side, today):
             continue
         text = pa.array([contests.opened(keyring, contract, side.field, side.sealed)], pa.string())
         if side.field in contract.sealed:
@@ -228,6 +201,23 @@ def _apart(entry: Entry, connection: Connection, base: pl.DataFrame, now: pl.Dat
         own = made.get(side.uid, base.filter(sent))
         made[side.uid] = own.with_columns(pl.lit(value[0], base.schema[side.field]).alias(side.field))
     return pl.concat([base.clear(), *made.values()])
+
+
+def _by_hand(entry: Entry, connection: Connection, writers: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
+    """The writers; where a person left a field as it was, and it is so still, that person's decision is one."""
+    contract = entry.way.contract
+    for side in contests.decided(connection, contract.id, writers["uid"].to_list(), "register"):
+        today = now.filter(pl.col("uid") == side.uid)
+        if side.field in writers.columns and _stands(entry, connection, side, today):
+            node = pl.when(pl.col("uid") == side.uid).then(pl.lit(entry.stores.declarations.node.id))
+            writers = writers.with_columns(node.otherwise(pl.col(side.field)).alias(side.field))
+    return writers
+
+
+def _stands(entry: Entry, connection: Connection, side: Row[Any], today: pl.DataFrame) -> bool:
+    """Whether the register has said the same of this field since it was decided."""
+    since = register.past(connection, entry.way.contract, [side.uid], [side.field], after=side.version - 1)
+    return today.height == 1 and since[side.field].n_unique() == 1
 
 
 def _in_order(entry: Entry, rows: pl.DataFrame, held: pl.DataFrame, tally: Tally) -> pl.DataFrame:
@@ -262,10 +252,10 @@ def _braked(
     entry: Entry, connection: Connection, merged: Merged, now: pl.DataFrame, covered: list[str]
 ) -> tuple[Merged, dict[str, tuple[str, str]]]:
     """The merge without the versions that would keep a loop turning; uid: the field and the other platform."""
-    sender = entry.way.platform.id
+    me = entry.way.platform.id
     often = merged.registered.filter((pl.col("version") > 3) & (pl.col(envelope.OP) != envelope.DELETE))
     often = often.join(
-        now.filter(pl.col("origin") != sender).select("uid", before="version"), on="uid", how="inner"
+        now.filter(pl.col("origin") != me).select("uid", before="version"), on="uid", how="inner"
     )
     if not often.height:
         return merged, {}
@@ -273,8 +263,8 @@ def _braked(
     past = past.join(often.select("uid", "before"), on="uid").filter(
         pl.col("version") > pl.col("before") - _LOOK_BACK
     )
-    found = turning(past, often, covered, sender, turns=TURNS)
-    loops = {t.uid: (t.field, next(p for p in t.platforms if p != sender)) for t in found}
+    found = turning(past, often, covered, me, turns=TURNS)
+    loops = {t.uid: (t.field, next(p for p in t.platforms if p != me)) for t in found}
     if not loops:
         return merged, {}
     braked = pl.col("uid").is_in(list(loops))
@@ -328,133 +318,3 @@ def written(
     digests = row_digests(stores.key("digest", at), made, list(contract.names))
     made = made.set_column(made.schema.get_field_index("digest"), schema.field("digest"), digests)
     return register.write(connection, contract, made)
-
-
-def _hold(
-    entry: Entry, connection: Connection, rows: pl.DataFrame, outcomes: pl.DataFrame, held: pl.DataFrame
-) -> None:
-    """What the sender holds now: what it entered; to be sent again, or waiting, where it reads otherwise.
-
-    A row that reads as the sender had the record before it was sent the current version was made before
-    that, or undoes it: nobody can tell, so that version is sent once more, which changes nothing in the
-    first case.
-    """
-    known = held.select(
-        "uid", was="version", was_state="state", was_seen="seen", was_fields="fields", was_digest="digest"
-    )
-    gone = pl.col(envelope.OP) == envelope.DELETE
-    agreed = pl.col("agrees") & pl.col("outcome").is_in([REGISTERED, UNCHANGED])
-    up_to_date = pl.col("was").eq_missing(pl.col("version"))
-    as_it_was = (pl.col("outcome") == UNCHANGED) & up_to_date & (pl.col("was_state") == "held")
-    read = pl.col("outcome").is_in([ECHOED, UNCHANGED])
-    undone = (
-        read & ~pl.col("agrees") & ~gone & up_to_date & (pl.col("was_state") == "held")
-        & pl.col("shown").ne_missing(pl.col("version"))
-    )  # fmt: skip
-    again = (
-        (pl.col("outcome") == ECHOED)
-        & pl.col("agrees")
-        & ~gone
-        & up_to_date
-        & (pl.col("was_state") == "stale")
-    )
-    nothing = read & ~agreed & ~undone & ~again
-    rest = outcomes.join(known, on="uid", how="left", maintain_order="left").join(
-        rows.select(envelope.ROW, seen="order"), on=envelope.ROW, how="left", maintain_order="left"
-    )
-    moved = rest.filter(~(nothing | as_it_was).fill_null(False))
-    if entry.way.layout.sequence:
-        later = rest.filter((nothing | as_it_was).fill_null(False) & pl.col("was").is_not_null())
-        holdings.note_seen(connection, entry.way.platform.id, entry.way.contract, later["uid"].to_list(),
-                           later["seen"].to_list())  # fmt: skip
-    if not moved.height:
-        return
-    contested = pl.col("contested").list.len() > 0
-    made = pl.when((pl.col("outcome") == REGISTERED) & ~agreed).then(pl.col("version"))
-    frame = moved.with_columns(
-        digest=pl.when(~agreed).then(pl.col("was_digest")),
-        own_version=pl.when(agreed).then(pl.col("version")),
-        prior_version=made,
-        version=pl.when(agreed).then(pl.col("version")).otherwise(pl.col("was").fill_null(0)).cast(pl.Int32),
-        fields=pl.when(~agreed).then(pl.col("was_fields")).fill_null(pl.lit(entry.fields)),
-        state=pl.when(agreed & gone)
-        .then(pl.lit("withdrawn"))
-        .when(agreed | again)
-        .then(pl.lit("held"))
-        .when(contested)
-        .then(pl.lit("conflicted"))
-        .otherwise(pl.lit("stale")),
-        note=pl.when(undone)
-        .then(pl.lit(SUPERSEDED))
-        .when(pl.col("outcome") != REGISTERED)
-        .then(pl.col("outcome"))
-        .when(contested)
-        .then(pl.lit(CONFLICTED))
-        .otherwise(pl.lit("merged")),
-        noted=~agreed | (pl.col("outcome") != REGISTERED),
-    )
-    platform, contract = entry.way.platform.id, entry.way.contract
-    holdings.put(connection, platform, contract, entry.batch.id, to_batch(frame, holdings.FRAME))
-    agree_again = frame.filter(
-        pl.col("state").is_in(["held", "withdrawn"]) & (pl.col("was_state") == CONFLICTED)
-    )
-    contests.over(connection, platform, contract.id, agree_again["uid"].to_list(), at=entry.at)
-    notes = frame.filter("noted").with_columns(
-        batch=pl.lit(entry.batch.id, pl.Int64),
-        row=pl.col(envelope.ROW),
-        op=pl.col(envelope.OP),
-        state=pl.col("note"),
-    )
-    holdings.move(connection, to_batch(notes, holdings.MOVEMENT))
-
-
-def _contest(
-    entry: Entry,
-    connection: Connection,
-    rows: pl.DataFrame,
-    outcomes: pl.DataFrame,
-    now: pl.DataFrame,
-    writers: pl.DataFrame,
-    loops: dict[str, tuple[str, str]],
-) -> None:
-    """Keep the other side of what is for a person to decide, and open a case for each record."""
-    mine = outcomes.filter(pl.col("contested").list.len() > 0)
-    if not mine.height:
-        return
-    sides = mine.select(envelope.ROW, "uid", "version", field="contested").explode("field")
-    sides = sides.join(now.select("uid", "origin"), on="uid", how="left").join(
-        writers.unpivot(index="uid", variable_name="field", value_name="by") if writers.height
-        else pl.DataFrame(schema={"uid": pl.String, "field": pl.String, "by": pl.String}),
-        on=["uid", "field"], how="left",
-    )  # fmt: skip
-    for (uid,), part in sides.group_by("uid", maintain_order=True):
-        row = rows.filter(pl.col(envelope.ROW) == part[envelope.ROW][0])
-        loop = loops.get(str(uid))
-        contests.note(
-            connection,
-            entry.stores.keyring,
-            entry.way,
-            entry.batch.id,
-            str(uid),
-            row,
-            [
-                contests.Side(field=f, version=version, origin=loop[1] if loop else (by or origin))
-                for f, version, by, origin in part.select("field", "version", "by", "origin").iter_rows()
-            ],
-            loop=loop is not None,
-            at=entry.at,
-        )
-
-
-def _name(entry: Entry, connection: Connection, rows: pl.DataFrame, outcomes: pl.DataFrame) -> None:
-    """Remember the sender's keys."""
-    named = rows.join(outcomes.filter(pl.col("outcome") != ECHOED).select("uid"), on="uid").filter(
-        pl.col(envelope.KEY).is_not_null() & (pl.col(envelope.OP) != envelope.DELETE)
-    )
-    schema = pa.schema([pa.field("foreign_key", pa.string()), pa.field("uid", pa.string())])
-    holdings.name_keys(
-        connection,
-        entry.way.platform.id,
-        entry.way.contract,
-        to_batch(named.select(foreign_key=envelope.KEY, uid="uid"), schema),
-    )

@@ -148,6 +148,25 @@ def touched(
     return list(connection.execute(query).scalars())
 
 
+def sent_times(
+    connection: Connection, platform: str, contract: Contract, uids: Sequence[str]
+) -> dict[str, int]:
+    """uid: how often the platform was sent the version that it holds."""
+    m, h = movements.c, holdings.c
+    query = (
+        select(m.uid, func.count())
+        .join(batches, batches.c.id == m.batch)
+        .join(
+            holdings,
+            (h.platform == batches.c.platform) & (h.contract == batches.c.contract) & (h.uid == m.uid),
+        )
+        .where(batches.c.platform == platform, batches.c.contract == contract.id, m.uid == _any(uids))
+        .where(m.version == h.version, m.state.in_(["sent", "accepted"]))
+        .group_by(m.uid)
+    )
+    return {uid: int(n) for uid, n in connection.execute(query)}
+
+
 def stale(connection: Connection, platform: str, contract: Contract) -> list[str]:
     """The uids whose copy there must be sent again."""
     query = select(holdings.c.uid).where(

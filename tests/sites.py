@@ -76,15 +76,16 @@ class Site:
                     continue
                 before = self.records.get(key)
                 if row[envelope.OP] == envelope.DELETE:
-                    changed = self.records.pop(key, None) is not None
+                    changed, own_way = self.records.pop(key, None) is not None, False
                 else:
                     values = {n: row[n] for n in names if n != "key"}
-                    values |= {n: way(values[n]) for n, way in self.writes_as.items() if values.get(n)}
+                    written = {n: way(values[n]) for n, way in self.writes_as.items() if values.get(n)}
+                    own_way, values = {**values, **written} != values, {**values, **written}
                     after = {**dict.fromkeys(COLUMNS), **(before or {}), **values}
                     self.records[key] = after
                     changed = after != before
                 self.writes += changed
-                if changed and self.echo:
+                if (changed or own_way) and self.echo:
                     self._tell(key, row[envelope.OP])
         return refused
 

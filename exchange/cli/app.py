@@ -9,6 +9,7 @@ import typer
 
 from catalog.errors import say
 from exchange.cli import opening
+from exchange.cli.conflicts import conflicts
 from exchange.cli.corrections import recall
 from exchange.cli.frame import (
     Command,
@@ -33,6 +34,7 @@ ledger = group("交换日志: 核对, 重建", "the ledger: verify it, rebuild f
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(platforms, name="platforms")
 app.add_typer(ledger, name="ledger")
+app.add_typer(conflicts, name="conflicts")
 app.add_typer(recall, name="recall")
 
 

@@ -13,6 +13,7 @@ from catalog.authorise import FieldDecision
 from catalog.errors import Problem
 from connectors.seam import Step
 from exchange.acts import Skipped
+from exchange.conflicts import Conflict
 from exchange.lags import Lag
 from exchange.ledger import Break
 from exchange.recall import Recall
@@ -172,7 +173,7 @@ class QuarantineList:
 
 @dataclass(frozen=True, kw_only=True)
 class QuarantineShow:
-    """leishu quarantine show: the one output that holds a record's values."""
+    """leishu quarantine show: it holds a record's values."""
 
     id: int
     row: dict[str, Any] | None  # as it was read; null where there is none
@@ -322,6 +323,20 @@ class Explain:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ConflictsList:
+    """leishu conflicts list"""
+
+    conflicts: list[Conflict]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConflictsShow:
+    """leishu conflicts show, resolve: both sides' values"""
+
+    conflict: Conflict
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecallShow:
     """leishu recall open, show, lift"""
 
@@ -368,6 +383,9 @@ COMMANDS: tuple[tuple[str, type], ...] = (
     ("platforms test", PlatformsTest),
     ("ledger verify", LedgerVerify),
     ("ledger rebuild", LedgerRebuild),
+    ("conflicts list", ConflictsList),
+    ("conflicts show", ConflictsShow),
+    ("conflicts resolve", ConflictsShow),
     ("recall open", RecallShow),
     ("recall list", RecallList),
     ("recall show", RecallShow),

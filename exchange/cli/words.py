@@ -28,6 +28,7 @@ TERMS: Titles = MappingProxyType({
 })  # fmt: skip
 DIRECTIONS: Titles = MappingProxyType({
     "collect": ("归集", "collect"), "up": ("上报", "up"), "down": ("下发", "down"), "across": ("提供", "across"),
+    "rule": ("裁定", "decision"),
 })  # fmt: skip
 STATES: Titles = MappingProxyType({
     "staged": ("已暂存", "staged"),
@@ -72,7 +73,9 @@ EVENTS: Titles = MappingProxyType({
     "accepted": ("对方接收", "accepted"),
     "refused": ("对方拒收", "refused"),
     "unchanged": ("无变化", "unchanged"),
+    "echoed": ("回声", "echoed"),
     "superseded": ("被取代", "superseded"),
+    "merged": ("部分采纳", "taken in part"),
     "conflicted": ("冲突", "conflicted"),
     "cancelled": ("已取消", "cancelled"),
 })  # fmt: skip
@@ -97,6 +100,7 @@ LEVELS: Titles = MappingProxyType({
 CASES: Titles = MappingProxyType({
     "quarantine": ("问题数据", "quarantine"),
     "conflict": ("冲突", "conflict"),
+    "loop": ("循环", "loop"),
     "set_aside": ("搁置的文件", "set aside"),
     "blocked": ("受阻的批次", "blocked"),
     "withheld": ("预校验扣留", "withheld"),
@@ -105,6 +109,13 @@ CASES: Titles = MappingProxyType({
     "unanswered": ("逾期未答复", "unanswered"),
     "lag": ("滞后超限", "lag over its bound"),
     "recall": ("撤回未办结", "recall not done"),
+})  # fmt: skip
+CHOICES: Titles = MappingProxyType({
+    "register": ("取归集库", "the register's"),
+    "sender": ("取另一方", "the platform's"),
+    "apart": ("各自保留", "each its own"),
+    "value": ("另给", "another value"),
+    "gone": ("已自行一致", "they agree again"),
 })  # fmt: skip
 MODES: Titles = MappingProxyType({"withdraw": ("撤回", "withdraw"), "amend": ("更正后重送", "amend")})
 FOLLOWED: Titles = MappingProxyType({

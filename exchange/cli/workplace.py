@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +10,7 @@ from catalog.errors import say
 from exchange.cli import opening, outputs, words
 from exchange.cli.actor import actor
 from exchange.cli.display import moment
+from exchange.cli.given import json_of
 from exchange.cli.task import Answer, Code, Sheet, WrongUse
 from exchange.cli.words import title
 
@@ -94,11 +93,7 @@ def repair(ids: list[int], *, patch: str | None, as_is: bool, route: str | None,
 
 
 def _patch(file: str) -> list[Any]:
-    try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-        steps = json.loads(text)
-    except (OSError, ValueError):
-        raise WrongUse(f"读不了补丁 {file}: 要 JSON", f"cannot read the patch {file}: it is JSON") from None
+    steps = json_of(file)
     if not isinstance(steps, list):
         raise WrongUse(
             '补丁是一个列表, 如 [{"op": "replace", "path": "/列名", "value": "…"}]',

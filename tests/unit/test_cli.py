@@ -32,6 +32,7 @@ from exchange.acts import Done, Skipped
 from exchange.cli import main, opening, receive, runs
 from exchange.cli.outputs import COMMANDS
 from exchange.cli.schemas import FOLDER, stale
+from exchange.conflicts import Conflict, Contested
 from exchange.follow import Followed
 from exchange.hub import Ran
 from exchange.lags import Lag
@@ -199,6 +200,29 @@ class FakeRecalls:
         return self.show(id)
 
 
+class FakeConflicts:
+    """Answers as Hub's desk of conflicts does."""
+
+    def __init__(self, hub: FakeHub) -> None:
+        self.hub = hub
+
+    def _one(self, **sides: str) -> Conflict:
+        name = Contested(field="name", title="名称", title_en="Name", origin="shengzhou", registered=sides.get("registered"),
+                         sender=sides.get("sender"), choice=sides.get("choice"))  # fmt: skip
+        return Conflict(id=7, kind="conflict", contract="key_unit", uid=UID, platform="shaoxing", route=COLLECT, version=2,
+                        state="closed", outcome="resolved", opened_at=AT, closed_at=AT, closed_by="张三", fields=(name,))  # fmt: skip
+
+    def listed(self, *, every: bool) -> list[Conflict]:
+        return self.hub._or("conflicts", [self._one()])
+
+    def show(self, id: int) -> Conflict:
+        return self._one(registered="甲", sender="乙")
+
+    def resolve(self, id: int, *, take: str | None, fields: Any, values: Any, by: str) -> Conflict:
+        self.hub.asked.append(f"resolve {id} {take} {fields} {values} {by}")
+        return self._one(registered="乙", sender="乙", choice="sender")
+
+
 class FakeHub:
     """Answers as Hub does; ``given`` replaces single answers."""
 
@@ -313,6 +337,10 @@ class FakeHub:
     @property
     def lags(self) -> FakeLags:
         return FakeLags(self)
+
+    @property
+    def conflicts(self) -> FakeConflicts:
+        return FakeConflicts(self)
 
     @property
     def recalls(self) -> FakeRecalls:
@@ -446,6 +474,9 @@ LINES = {
     "quarantine return": ["quarantine", "return", "31", "--to", "TO"],
     "quarantine accept": ["quarantine", "accept", "FILE", "--route", COLLECT],
     "replay": ["replay", UID, "--route", "shaoxing.key_unit.share"],
+    "conflicts list": ["conflicts", "list"],
+    "conflicts show": ["conflicts", "show", "7"],
+    "conflicts resolve": ["conflicts", "resolve", "7", "--take", "sender"],
     "recall open": ["recall", UID, "--reason", "处罚决定被撤销"],
     "recall list": ["recall", "list"],
     "recall show": ["recall", "show", "3"],
@@ -457,7 +488,7 @@ LINES = {
     "ledger rebuild": ["ledger", "rebuild", "--check"],
 }
 EMPTY: dict[str, Any] = {
-    "recalls": [],
+    "recalls": [], "conflicts": [],
     "groups": [], "history": [], "preview": [], "some_left": True,
     "compared": [],
     "status": [], "cases": [], "batches": [], "statement": [], "trace": [], "quarantined": [], "quarantined_row": None,
@@ -766,6 +797,20 @@ def test_a_lag_over_its_bound_is_a_finding(hub: Use, capsys: pytest.CaptureFixtu
     ]
     hub(lags=[_lag(SHARE, "down", 5, 60)])
     assert main(["lag"]) == 0
+
+
+def test_a_decision_names_its_sides_and_takes_values_from_a_file_alone(hub: Use, tmp_path: Path) -> None:
+    seen = hub()
+    (tmp_path / "values.json").write_text('{"name": "丙", "contact": null}', encoding="utf-8")
+    (tmp_path / "list.json").write_text('["丙"]', encoding="utf-8")
+    assert main(["conflicts", "resolve", "7", "--field", "name=apart", "--take", "register"]) == 0
+    assert main(["conflicts", "resolve", "7", "--values", "values.json"]) == 0
+    assert seen.asked == [
+        "resolve 7 register {'name': 'apart'} {} 王五",
+        "resolve 7 None {} {'name': '丙', 'contact': None} 王五",
+    ]
+    for wrong in (["--field", "name"], ["--values", "list.json"], ["--values", "nowhere.json"]):
+        assert main(["conflicts", "resolve", "7", *wrong]) == 2
 
 
 def test_a_record_behind_recall_opens_one(hub: Use) -> None:

@@ -173,6 +173,7 @@ def test_it_is_decided_once(at: Desk) -> None:
 
 def test_a_loop_is_named_and_each_may_keep_its_own_writing(at: Desk) -> None:
     """The city writes what it is sent in its own way, and shows it; the county does the same in another."""
+    at.declare(STANDARD, authority=["national", "municipal", "county"])
     city, county = at.sites["city"], at.sites["county"]
     county.echo = True
     city.writes_as = {"name": lambda v: v.replace("（", "(").replace("）", ")")}
