@@ -46,6 +46,7 @@ class Site:
     down: bool = False
     refuses: str = ""  # operations that it refuses, of i, u and d
     late: bool = False  # it takes things in at once and says so later
+    loses: bool = False  # it takes things in, and its answer is lost on the way
     writes_as: dict[str, Callable[[str], str]] = field(default_factory=dict)  # its own way with a column
 
     def key(self, code: str) -> str | None:
@@ -71,6 +72,8 @@ class Site:
         for batch in payload.batches():
             for row in batch.to_pylist():
                 key = row[envelope.KEY]
+                if key not in self.records and row.get("code"):
+                    key = self.key(row["code"]) or key  # it has the thing already, under a key of its own
                 if row[envelope.OP] in self.refuses:
                     refused.append(row[envelope.ROW])
                     continue
@@ -172,6 +175,8 @@ class _Door:
             self.site.receipts[key] = Receipt(
                 key=key, reference=key, others="1", rows=said(refused, REFUSED, "不收"), at=payload.at
             )
+        if self.site.loses:
+            raise Unavailable(f"{self.site.name} 断线", f"{self.site.name} broke off")
         return (
             replace(self.site.receipts[key], others="3", rows=said(pa.array([], pa.int64()), ""))
             if self.site.late

@@ -178,11 +178,22 @@ class Ground:
     @contextmanager
     def world(self, doom: Doom | None = None) -> Iterator[World]:
         made = sites.fresh()
-        registry = Sites(made)
-        config = Settings(home=self.home, url=self.url)
-        keyring = FileKeyring(config.var / "keys")
         self.clear()
-        stores = Stores(
+        stores = self.stores(made)
+        world = World(hub=Hub(stores), sites=made, url=self.url, doom=doom or Doom())
+        with pytest.MonkeyPatch.context() as patch:
+            for module in (collect, intake, share, settle):
+                patch.setattr(module, "kill_point", world.doom.point)
+            try:
+                yield world
+            finally:
+                stores.close()
+
+    def stores(self, places: dict[str, Site]) -> Stores:
+        """Opened, as a process that begins opens them."""
+        registry, config = Sites(places), Settings(home=self.home, url=self.url)
+        keyring = FileKeyring(config.var / "keys")
+        return Stores(
             settings=config,
             database=Database(self.url),
             keyring=keyring,
@@ -192,14 +203,6 @@ class Ground:
             registry=registry,
             credentials=LocalCredentials(folder=config.var),
         )
-        world = World(hub=Hub(stores), sites=made, url=self.url, doom=doom or Doom())
-        with pytest.MonkeyPatch.context() as patch:
-            for module in (collect, intake, share, settle):
-                patch.setattr(module, "kill_point", world.doom.point)
-            try:
-                yield world
-            finally:
-                stores.close()
 
     def clear(self) -> None:
         (self.home / "var" / "witness.txt").unlink(missing_ok=True)
