@@ -52,6 +52,7 @@ from exchange.batch import Counts
 from exchange.callbacks import Callbacks
 from exchange.conflicts import Conflicts
 from exchange.database import Database
+from exchange.dispute import Disputes
 from exchange.embedded import start as start_embedded
 from exchange.keys import FileKeyring
 from exchange.lags import Lags
@@ -117,6 +118,7 @@ class Hub:
         self.lags = Lags(stores, clock)
         self.recalls = Recalls(stores, clock)
         self.conflicts = Conflicts(stores, clock)
+        self.disputes = Disputes(stores, clock)
         self.replays = Replays(stores, clock)
         self.receipts = Callbacks(stores, clock)
         self.workplace = Workplace(stores, clock)
@@ -237,7 +239,7 @@ class Hub:
         return self._all(done, _summed(done[0]))
 
     def maintain(self) -> dict[str, int]:
-        """Check the chain, dispose of what is past its days, carry on open recalls.
+        """Check the chain, dispose of what is past its days, carry on recalls and disputes.
 
         Raises LedgerError where the chain is broken.
         """
@@ -248,7 +250,8 @@ class Hub:
                 f"the ledger breaks at entry {breaks[0].position}: stop, run leishu ledger verify",
             )
         swept = retention.dispose(self._stores, at=self._clock())
-        return {**swept, "recalls": self.recalls.carry_on_all()}
+        open_still = {"recalls": self.recalls.carry_on_all(), "disputes": self.disputes.carry_on_all()}
+        return {**swept, **open_still}
 
     def run(self, routes: Sequence[str]) -> Ran:
         """The same functions in one process: each route to its end, whatever becomes of the others."""
@@ -299,11 +302,15 @@ class Hub:
         with self._stores.database.transaction() as connection:
             return views.open_cases(connection)
 
-    def trace(self, record: str) -> list[views.Trace]:
-        """The records that this uid, business key or platform's key names, each with its whole way."""
+    def trace(self, record: str, *, at: datetime | None = None) -> list[views.Trace]:
+        """The records that this uid, business key or platform's key names, each with its whole way.
+
+        With ``at`` as it all stood at that instant.
+        """
         with self._stores.database.transaction() as connection:
             found = views.find(self._stores, connection, record, self._clock())
-            return [views.trace(connection, contract, uid) for contract, uid in found]
+            made = [views.trace(connection, contract, uid, at=at) for contract, uid in found]
+            return [t for t in made if t is not None]
 
     def quarantined(self, *, route: str | None = None, limit: int = 50) -> list[views.QuarantineRow]:
         with self._stores.database.transaction() as connection:

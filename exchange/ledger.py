@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from cryptography.hazmat.primitives import hashes, hmac
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, func, select
 
 from catalog.errors import LedgerError
 from exchange.database import statement
@@ -111,8 +111,15 @@ def append(
     return Position(number=last, hash=links[-1])
 
 
-def upto(connection: Connection) -> int:
-    """The last committed position: all up to it can be read, and nothing will appear behind it."""
+def upto(connection: Connection, at: datetime | None = None) -> int:
+    """The last committed position: all up to it can be read, and nothing will appear behind it.
+
+    With ``at`` the last of that instant; 0 before the first.
+    """
+    if at is not None:
+        return int(
+            connection.execute(select(func.max(entries.c.position)).where(entries.c.at <= at)).scalar() or 0
+        )
     return int(connection.execute(select(head.c.position).where(head.c.one)).scalar_one())
 
 

@@ -103,8 +103,17 @@ def _moved() -> Select[*tuple[Any, ...]]:
     )
 
 
-def _yielded(contracts: Sequence[Contract]) -> Select[*tuple[Any, ...]]:
-    events = union_all(*(s for c in contracts for s in _entered(c)), _moved()).subquery()
+def yielded(
+    contracts: Sequence[Contract], *, uid: str | None = None, upto: int | None = None
+) -> Select[*tuple[Any, ...]]:
+    """The holdings that the evidence yields: all, those of one record, those at a ledger position."""
+    every = union_all(*(s for c in contracts for s in _entered(c)), _moved()).subquery()
+    kept = select(*every.c)
+    if uid is not None:
+        kept = kept.where(every.c.uid == uid, every.c.contract == contracts[0].id)
+    if upto is not None:
+        kept = kept.where(every.c.position <= upto)
+    events = kept.subquery()
     e = events.c
     latest = func.row_number().over(
         partition_by=[e.platform, e.contract, e.uid],
@@ -138,12 +147,12 @@ def rebuild(connection: Connection, contracts: Sequence[Contract], *, check: boo
     A copy that a platform refused to change, and one of which it is not known whether it arrived, count
     by their version alone: the words in between are the movement's own.
     """
-    made = _yielded(contracts).subquery()
+    made = yielded(contracts).subquery()
     connection.execute(text("CREATE TEMP TABLE yielded (LIKE leishu.holdings) ON COMMIT DROP"))
     names = ("platform", "contract", "uid", "version", "own_version", "fields", "digest", "state", "batch")
     columns = ", ".join(names)
-    yielded = Table("yielded", MetaData(), *(Column(n) for n in names))
-    connection.execute(insert(yielded).from_select(list(names), select(*(made.c[n] for n in names))))
+    table = Table("yielded", MetaData(), *(Column(n) for n in names))
+    connection.execute(insert(table).from_select(list(names), select(*(made.c[n] for n in names))))
     counts = {
         "holdings": connection.execute(
             text(

@@ -62,7 +62,7 @@ class Recalls:
         at, mode = self._clock(), AMEND if amend else WITHDRAW
         if not reason.strip():
             raise Refused("撤回要写明理由", "a recall says why")
-        contract, uid = _named(self._stores, record, at)
+        contract, uid = views.named(self._stores, record, at)
         with self._stores.leased(f"recall/{contract.id}/{uid}") as token:
             with self._stores.database.transaction() as connection:
                 id = _standing(connection, contract, uid, mode)
@@ -177,23 +177,6 @@ def _matter(row: Row[Any]) -> Matter:
         name=f"recall/{row.id}", contract=row.contract, uid=row.uid, version=row.version, kind=PURPOSE,
         withdraw=row.mode == WITHDRAW, since=row.opened_at, due=row.due_at,
     )  # fmt: skip
-
-
-def _named(stores: Stores, record: str, at: datetime) -> tuple[Contract, str]:
-    """The one record that the text names; Refused where it names none or several."""
-    with stores.database.transaction() as connection:
-        found = views.find(stores, connection, record, at)
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise Refused(
-            "没有找到这条记录; 可用记录标识、业务主键或平台自己的主键",
-            "no such record; name it by its uid, its business key or a platform's own key",
-        )
-    raise Refused(
-        f"指的不止一条记录({len(found)} 条): 请用 leishu trace 给出的记录标识",
-        f"this names {len(found)} records: take the uid that leishu trace gives",
-    )
 
 
 def _standing(connection: Connection, contract: Contract, uid: str, mode: str) -> int | None:

@@ -36,9 +36,10 @@ from sqlalchemy import (
     literal,
     select,
     text,
+    union_all,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, UUID, distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.schema import CreateSchema
 from sqlalchemy.types import TypeEngine
@@ -232,6 +233,29 @@ def past(
         for t in tables(contract)
     ]
     return pl.concat(parts).sort("uid", "version")
+
+
+def as_of(
+    connection: Connection,
+    contract: Contract,
+    position: int,
+    *,
+    uids: Sequence[str] | None = None,
+    names: Sequence[str] | None = None,
+    batch_rows: int = 50_000,
+) -> Iterator[pa.RecordBatch]:
+    """The records as they stood at the end of this ledger position: frame_schema, by uid, tombstones among them."""
+    found = []
+    for table in tables(contract):
+        query = (
+            select(*_selected(table, contract, names))
+            .join(commits, commits.c.batch == table.c.batch)
+            .where(commits.c.position <= position)
+        )
+        found.append(query if uids is None else query.where(table.c.uid == _any(uids)))
+    every = union_all(*found).subquery()
+    latest = select(*every.c).order_by(every.c.uid, every.c.version.desc()).ext(distinct_on(every.c.uid))
+    return copy_out(connection, latest, frame_schema(contract, names), batch_rows=batch_rows)
 
 
 def write(connection: Connection, contract: Contract, rows: pa.RecordBatch) -> list[str]:

@@ -406,6 +406,28 @@ recalls = Table(  # taken back, or sent again corrected; not shared while its re
     Column("lifted_by", Text),
 )
 Index("recalls_uid", recalls.c.contract, recalls.c.uid)
+disputes = Table(  # 校核纠错
+    "disputes",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("contract", Text, nullable=False),
+    Column("uid", UUID(as_uuid=False), nullable=False),
+    Column("field", Text, nullable=False),
+    Column("platform", Text, nullable=False),  # that disputes it
+    Column("source", Text, nullable=False),  # that must answer
+    Column("version", Integer, nullable=False),  # of the register, with the disputed value
+    Column("state", Text, nullable=False),  # open, upheld, corrected, done
+    Column("key_id", Text, nullable=False),  # of the key that sealed the words
+    Column("sealed", LargeBinary, nullable=False),  # reason, proposed value, answer
+    Column("opened_at", Instant, nullable=False),
+    Column("opened_by", Text, nullable=False),
+    Column("due_at", Instant, nullable=False),  # of the answer, then of the correction
+    Column("answered_at", Instant),
+    Column("answered_by", Text),
+    Column("corrected", Integer),  # the register's version with the right value
+    Column("closed_at", Instant),
+)
+Index("disputes_uid", disputes.c.contract, disputes.c.uid)
 followed = Table(  # how far a recall or a correction has come, platform by platform; derived from movements
     "followed",
     metadata,

@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 from sqlalchemy import Connection, func, select, union_all
 
 from catalog.contract import Contract
+from catalog.errors import Refused
 from catalog.windows import Shut
 from connectors.seam import ACCEPTED, REFUSED
-from exchange import answers, gate, lags, register
+from exchange import answers, gate, lags, ledger, rebuild, register
 from exchange.batch import Counts
 from exchange.keys import uids
 from exchange.stores import Stores
@@ -283,8 +285,30 @@ def find(stores: Stores, connection: Connection, record: str, at: datetime) -> l
     return found
 
 
-def trace(connection: Connection, contract: Contract, uid: str) -> Trace:
-    """Versions, deliveries and answers of one record in the order in which they happened."""
+def named(stores: Stores, record: str, at: datetime) -> tuple[Contract, str]:
+    """The one record that the text names; Refused where it names none or several."""
+    with stores.database.transaction() as connection:
+        found = find(stores, connection, record, at)
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise Refused(
+            "没有找到这条记录; 可用记录标识、业务主键或平台自己的主键",
+            "no such record; name it by its uid, its business key or a platform's own key",
+        )
+    raise Refused(
+        f"指的不止一条记录({len(found)} 条): 请用 leishu trace 给出的记录标识",
+        f"this names {len(found)} records: take the uid that leishu trace gives",
+    )
+
+
+def trace(
+    connection: Connection, contract: Contract, uid: str, *, at: datetime | None = None
+) -> Trace | None:
+    """Versions, deliveries and answers of one record in the order in which they happened.
+
+    With ``at`` what there was at that instant, as the ledger and the evidence have it; None before the record.
+    """
     now, history = register.tables(contract)
     columns = ("version", "op", "origin", "batch")
     entered = union_all(
@@ -345,9 +369,8 @@ def trace(connection: Connection, contract: Contract, uid: str) -> Trace:
     )
     told: dict[tuple[str, str, int], list[Event]] = {}
     for r in connection.execute(query):
-        at = r.settled_at or r.closed_at or r.started_at
         now_ = Event(
-            at=at,
+            at=r.settled_at or r.closed_at or r.started_at,
             kind=r.state,
             platform=r.platform,
             route=r.route,
@@ -361,16 +384,12 @@ def trace(connection: Connection, contract: Contract, uid: str) -> Trace:
             of.append(replace(now_, at=r.at, kind=kind, field=r.field, code=r.code, words=r.words))
     for state, *of in told.values():  # what the row came to stands by itself where no receipt says it
         events += of if of and of[-1].kind == state.kind else [*of, state]
-    copies = [
-        Copy(platform=r.platform, state=r.state, version=r.version, number=r.number)
-        for r in connection.execute(
-            select(holdings.c.platform, holdings.c.state, holdings.c.version, batches.c.number)
-            .join(batches, batches.c.id == holdings.c.batch)
-            .where(holdings.c.contract == contract.id, holdings.c.uid == uid)
-            .order_by(holdings.c.platform)
-        )
-    ]
-    head = connection.execute(select(now).where(now.c.uid == uid)).one()._mapping
+    position = ledger.upto(connection, at)
+    made = list(register.as_of(connection, contract, position, uids=[uid], names=["division_code"]))
+    then = pl.DataFrame(pl.from_arrow(pa.Table.from_batches(made))) if made else pl.DataFrame()
+    if not then.height:
+        return None
+    head = then.row(0, named=True)
     return Trace(
         uid=uid,
         contract=contract.id,
@@ -378,9 +397,25 @@ def trace(connection: Connection, contract: Contract, uid: str) -> Trace:
         op=head["op"],
         origin=head["origin"],
         division=head["division_code"],
-        events=tuple(sorted(events, key=lambda e: (e.at, e.version))),
-        copies=tuple(copies),
+        events=tuple(
+            sorted((e for e in events if at is None or e.at <= at), key=lambda e: (e.at, e.version))
+        ),
+        copies=tuple(_copies(connection, contract, uid, None if at is None else position)),
     )
+
+
+def _copies(connection: Connection, contract: Contract, uid: str, position: int | None) -> list[Copy]:
+    """The copies outside: as they are held, or as the evidence yields them at a ledger position."""
+    if position is None:
+        held = select(holdings).where(holdings.c.contract == contract.id, holdings.c.uid == uid).subquery()
+    else:
+        held = rebuild.yielded([contract], uid=uid, upto=position).subquery()
+    query = (
+        select(held.c.platform, held.c.state, held.c.version, batches.c.number)
+        .join(batches, batches.c.id == held.c.batch)
+        .order_by(held.c.platform)
+    )
+    return [Copy(**r._mapping) for r in connection.execute(query)]
 
 
 def quarantined(connection: Connection, *, route: str | None, limit: int) -> list[QuarantineRow]:

@@ -10,7 +10,7 @@ import typer
 from catalog.errors import say
 from exchange.cli import opening
 from exchange.cli.conflicts import conflicts
-from exchange.cli.corrections import recall
+from exchange.cli.corrections import dispute, recall
 from exchange.cli.frame import (
     Command,
     Json,
@@ -35,6 +35,7 @@ app.add_typer(quarantine, name="quarantine")
 app.add_typer(platforms, name="platforms")
 app.add_typer(ledger, name="ledger")
 app.add_typer(conflicts, name="conflicts")
+app.add_typer(dispute, name="dispute")
 app.add_typer(recall, name="recall")
 
 
@@ -229,8 +230,22 @@ def statement(json: Json = False) -> Task:
         "一条记录从哪里来, 到哪里去, 对方怎么答复", "where a record came from, went to, and what was answered"
     ),
 )
-def trace(record: Record, json: Json = False) -> Task:
-    return task("trace", json, "records", "trace", record)
+def trace(
+    record: Record,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at",
+            metavar="TIME",
+            help=say(
+                "那一刻的版本与副本, 如 2026-03-01T09:00 (北京时间)",
+                "as it stood then: 2026-03-01T09:00 (Asia/Shanghai)",
+            ),
+        ),
+    ] = None,
+    json: Json = False,
+) -> Task:
+    return task("trace", json, "records", "trace", record, at=at)
 
 
 @app.command(

@@ -14,6 +14,7 @@ from catalog.errors import Problem
 from connectors.seam import Step
 from exchange.acts import Skipped
 from exchange.conflicts import Conflict
+from exchange.dispute import Dispute
 from exchange.lags import Lag
 from exchange.ledger import Break
 from exchange.recall import Recall
@@ -337,6 +338,20 @@ class ConflictsShow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DisputeList:
+    """leishu dispute list"""
+
+    disputes: list[Dispute]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DisputeShow:
+    """leishu dispute open, show, answer: with its words"""
+
+    dispute: Dispute
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecallShow:
     """leishu recall open, show, lift"""
 
@@ -386,6 +401,10 @@ COMMANDS: tuple[tuple[str, type], ...] = (
     ("conflicts list", ConflictsList),
     ("conflicts show", ConflictsShow),
     ("conflicts resolve", ConflictsShow),
+    ("dispute open", DisputeShow),
+    ("dispute list", DisputeList),
+    ("dispute show", DisputeShow),
+    ("dispute answer", DisputeShow),
     ("recall open", RecallShow),
     ("recall list", RecallList),
     ("recall show", RecallShow),

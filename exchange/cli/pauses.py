@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from catalog.errors import say
 from exchange.cli import opening, outputs, partners
 from exchange.cli.actor import actor
-from exchange.cli.display import SHANGHAI, moment
-from exchange.cli.task import Answer, Code, WrongUse
+from exchange.cli.display import moment
+from exchange.cli.given import instant
+from exchange.cli.task import Answer, Code
 
 
 def pause(platform: str, *, until: str | None, reason: str) -> Answer:
     """Pause the platform until then, or until somebody resumes."""
-    end = None if until is None else _instant(until)
+    end = None if until is None else instant("--until", until)
     with opening.opened() as hub:
         partners.known(hub, platform)
         id = hub.pauses.pause(platform, until=end, reason=reason, by=actor())
@@ -26,14 +25,6 @@ def pause(platform: str, *, until: str | None, reason: str) -> Answer:
         output=outputs.Pause(platform=platform, id=id, until=end),
         words=[say(f"已暂停平台 {platform}, {to}", f"platform {platform} is paused {to}")],
     )
-
-
-def _instant(text: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise WrongUse("--until 要写成 2026-12-01T06:00", "--until is written as 2026-12-01T06:00") from None
-    return at if at.tzinfo else at.replace(tzinfo=SHANGHAI)
 
 
 def resume(platform: str) -> Answer:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from catalog.errors import say
 from exchange.cli import opening, outputs, partners, words
 from exchange.cli.display import moment
+from exchange.cli.given import instant
 from exchange.cli.task import Answer, Code, Sheet
 from exchange.cli.words import title
 
@@ -20,10 +21,11 @@ def _not_found() -> str:
                "no such record; name it by its uid, its business key or a platform's own key")  # fmt: skip
 
 
-def trace(record: str) -> Answer:
-    """The records that this text names, each with its whole way."""
+def trace(record: str, *, at: str | None) -> Answer:
+    """The records that this text names, each with its whole way; or as they stood at an instant."""
+    then = None if at is None else instant("--at", at)
     with opening.opened() as hub:
-        found = hub.trace(record)
+        found = hub.trace(record, at=then)
     return Answer(
         output=outputs.Traces(records=found),
         sheets=[sheet for one in found for sheet in _traced(one)],

@@ -109,6 +109,11 @@ CASES: Titles = MappingProxyType({
     "unanswered": ("逾期未答复", "unanswered"),
     "lag": ("滞后超限", "lag over its bound"),
     "recall": ("撤回未办结", "recall not done"),
+    "dispute": ("校核待办", "dispute"),
+})  # fmt: skip
+DISPUTES: Titles = MappingProxyType({
+    "open": ("待答复", "to be answered"), "upheld": ("维持", "stands"), "corrected": ("已更正, 送达中", "corrected, on its way"),
+    "done": ("已更正", "corrected"),
 })  # fmt: skip
 CHOICES: Titles = MappingProxyType({
     "register": ("取归集库", "the register's"),

@@ -33,6 +33,7 @@ from exchange.cli import main, opening, receive, runs
 from exchange.cli.outputs import COMMANDS
 from exchange.cli.schemas import FOLDER, stale
 from exchange.conflicts import Conflict, Contested
+from exchange.dispute import Dispute
 from exchange.follow import Followed
 from exchange.hub import Ran
 from exchange.lags import Lag
@@ -223,6 +224,34 @@ class FakeConflicts:
         return self._one(registered="乙", sender="乙", choice="sender")
 
 
+class FakeDisputes:
+    """Answers as Hub's desk of disputes does."""
+
+    def __init__(self, hub: FakeHub) -> None:
+        self.hub = hub
+
+    def open(self, record: str, **said: Any) -> Dispute:
+        self.hub.asked.append(
+            f"dispute {record} {said['field']} {said['platform']} {said['reason']} {said['proposed']}"
+        )
+        return self.show(5)
+
+    def show(self, id: int) -> Dispute:
+        reached = Followed(platform="national", state="accepted", version=3, route=SHARE, number="2026030200001", words=None,
+                           at=AT, due_at=AT, overdue=False)  # fmt: skip
+        return Dispute(id=id, contract="key_unit", uid=UID, field="name", title="名称", title_en="Name", platform="shaoxing",
+                       source="shengzhou", version=2, state="done", reason="与现场不符", proposed="乙", answer=None, opened_at=AT,
+                       opened_by="张三", due_at=AT, overdue=False, answered_at=AT, answered_by="李四", corrected=3, closed_at=AT,
+                       platforms=(reached,))  # fmt: skip
+
+    def listed(self, *, every: bool) -> list[Dispute]:
+        return self.hub._or("disputes", [self.show(5)])
+
+    def answer(self, id: int, *, by: str, uphold: str | None, value: str | None) -> Dispute:
+        self.hub.asked.append(f"answer {id} {uphold} {value} {by}")
+        return self.show(id)
+
+
 class FakeHub:
     """Answers as Hub does; ``given`` replaces single answers."""
 
@@ -282,7 +311,9 @@ class FakeHub:
         ]
         return self._or("statement", usual)
 
-    def trace(self, record: str) -> list[Trace]:
+    def trace(self, record: str, *, at: Any = None) -> list[Trace]:
+        if at is not None:
+            self.asked.append(f"trace {at.isoformat()}")
         events = (
             _event("entered", "shengzhou", version=1, op="i"),
             _event("refused", "national", field="NAME", code="4", words="名称\x1b[31m不合规范"),
@@ -341,6 +372,10 @@ class FakeHub:
     @property
     def conflicts(self) -> FakeConflicts:
         return FakeConflicts(self)
+
+    @property
+    def disputes(self) -> FakeDisputes:
+        return FakeDisputes(self)
 
     @property
     def recalls(self) -> FakeRecalls:
@@ -477,6 +512,10 @@ LINES = {
     "conflicts list": ["conflicts", "list"],
     "conflicts show": ["conflicts", "show", "7"],
     "conflicts resolve": ["conflicts", "resolve", "7", "--take", "sender"],
+    "dispute open": ["dispute", UID, "--field", "name", "--by", "shaoxing", "--reason", "与现场不符"],
+    "dispute list": ["dispute", "list"],
+    "dispute show": ["dispute", "show", "5"],
+    "dispute answer": ["dispute", "answer", "5", "--uphold", "已核实"],
     "recall open": ["recall", UID, "--reason", "处罚决定被撤销"],
     "recall list": ["recall", "list"],
     "recall show": ["recall", "show", "3"],
@@ -488,7 +527,7 @@ LINES = {
     "ledger rebuild": ["ledger", "rebuild", "--check"],
 }
 EMPTY: dict[str, Any] = {
-    "recalls": [], "conflicts": [],
+    "recalls": [], "disputes": [], "conflicts": [],
     "groups": [], "history": [], "preview": [], "some_left": True,
     "compared": [],
     "status": [], "cases": [], "batches": [], "statement": [], "trace": [], "quarantined": [], "quarantined_row": None,
@@ -811,6 +850,26 @@ def test_a_decision_names_its_sides_and_takes_values_from_a_file_alone(hub: Use,
     ]
     for wrong in (["--field", "name"], ["--values", "list.json"], ["--values", "nowhere.json"]):
         assert main(["conflicts", "resolve", "7", *wrong]) == 2
+
+
+def test_a_dispute_takes_values_from_a_file_alone_and_one_answer(hub: Use, tmp_path: Path) -> None:
+    seen = hub()
+    (tmp_path / "value.json").write_text('"乙"', encoding="utf-8")
+    (tmp_path / "list.json").write_text('["乙"]', encoding="utf-8")
+    told = ["dispute", UID, "--field", "name", "--by", "shaoxing", "--reason", "不符"]
+    assert main([*told, "--value", "value.json"]) == 0
+    assert main(["dispute", "answer", "5", "--value", "value.json"]) == 0
+    assert seen.asked == [f"dispute {UID} name shaoxing 不符 乙", "answer 5 None 乙 王五"]
+    assert main([*told, "--value", "list.json"]) == 2
+    assert main(["dispute", "answer", "5"]) == 2
+    assert main(["dispute", "answer", "5", "--value", "value.json", "--uphold", "x"]) == 2
+
+
+def test_a_trace_may_ask_of_the_past(hub: Use) -> None:
+    seen = hub()
+    main(["trace", UID, "--at", "2026-03-01T09:00"])
+    assert seen.asked == ["trace 2026-03-01T09:00:00+08:00"]
+    assert main(["trace", UID, "--at", "yesterday"]) == 2
 
 
 def test_a_record_behind_recall_opens_one(hub: Use) -> None:
