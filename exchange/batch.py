@@ -73,6 +73,10 @@ class Counts:
         answered = self.accepted + self.refused_later + self.pending
         return self.read == collected and self.selected == shared and self.delivered == answered
 
+    def plus(self, other: Counts) -> Counts:
+        """The terms of both."""
+        return Counts(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+
     def settled(self) -> bool:
         """Closed, and nothing waits for an answer."""
         return self.closes() and self.pending == 0

@@ -48,6 +48,7 @@ from exchange import (
     share,
     views,
 )
+from exchange.backfill import Backfills
 from exchange.batch import Counts
 from exchange.callbacks import Callbacks
 from exchange.conflicts import Conflicts
@@ -122,6 +123,7 @@ class Hub:
         self.replays = Replays(stores, clock)
         self.receipts = Callbacks(stores, clock)
         self.workplace = Workplace(stores, clock)
+        self.backfills = Backfills(stores, clock)
         self.reconciliation = Reconciliation(stores, clock)
 
     @classmethod

@@ -8,6 +8,7 @@ number is (ledger position of its batch, ordinal).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -29,6 +30,7 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
+    cast,
     delete,
     func,
     insert,
@@ -44,10 +46,10 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.schema import CreateSchema
 from sqlalchemy.types import TypeEngine
 
-from catalog.contract import Contract
+from catalog.contract import DIVISION, Contract
 from catalog.shape import Field
 from exchange.database import copy_in, copy_out
-from exchange.tables import batches, commits
+from exchange.tables import batches, commits, entries
 
 SCHEMA = "register"
 OWN = pa.schema(
@@ -355,6 +357,31 @@ def changes(
         for batch in copy_out(connection, query.limit(limit), schema, batch_rows=batch_rows):
             limit -= batch.num_rows
             yield batch
+
+
+def chosen(
+    connection: Connection,
+    contract: Contract,
+    *,
+    division: str = "",
+    begins: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> list[str]:
+    """The live records' uids, in order: of a division's subtree, whose uid begins so, registered within these instants."""
+    table = tables(contract)[0]
+    query = select(table.c.uid).where(table.c.op != "d")
+    if division.rstrip("0"):
+        query = query.where(table.c[DIVISION].startswith(division.rstrip("0"), autoescape=True))
+    if begins:
+        query = query.where(cast(table.c.uid, Text).startswith(begins, autoescape=True))
+    if since is not None or until is not None:
+        query = query.join(commits, commits.c.batch == table.c.batch).join(
+            entries, entries.c.position == commits.c.position
+        )
+        query = query if since is None else query.where(entries.c.at >= since)
+        query = query if until is None else query.where(entries.c.at < until)
+    return list(connection.execute(query.order_by(table.c.uid)).scalars())
 
 
 def existing(connection: Connection, contract: Contract, field: str, values: Sequence[str]) -> pa.Array:

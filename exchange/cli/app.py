@@ -9,6 +9,7 @@ import typer
 
 from catalog.errors import say
 from exchange.cli import opening
+from exchange.cli.backfill import backfill
 from exchange.cli.conflicts import conflicts
 from exchange.cli.corrections import dispute, recall
 from exchange.cli.frame import (
@@ -34,6 +35,7 @@ ledger = group("交换日志: 核对, 重建", "the ledger: verify it, rebuild f
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(platforms, name="platforms")
 app.add_typer(ledger, name="ledger")
+app.add_typer(backfill, name="backfill")
 app.add_typer(conflicts, name="conflicts")
 app.add_typer(dispute, name="dispute")
 app.add_typer(recall, name="recall")

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from catalog.errors import say
-from exchange.cli.frame import Command, Group, Json, Record, group, task
+from exchange.cli.frame import Command, Json, Opening, Record, group, task
 from exchange.cli.task import Task
-
-
-class Opening(Group):
-    """A group whose first word may be a record: then it opens a matter about it."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        named = bool(args) and not args[0].startswith("-") and args[0] not in self.commands
-        return super().parse_args(ctx, ["open", *args] if named else args)
-
 
 recall = group("撤回: 发起, 列出, 查看, 解除", "recalls: open, list, show and lift them")
 recall.info.cls = Opening

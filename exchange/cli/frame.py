@@ -43,6 +43,14 @@ class Group(TyperGroup):
         return _framed(super().get_help(ctx))
 
 
+class Opening(Group):
+    """A group whose first word may be a record or a route: then it opens a matter about it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        named = bool(args) and not args[0].startswith("-") and args[0] not in self.commands
+        return super().parse_args(ctx, ["open", *args] if named else args)
+
+
 def group(zh: str, en: str) -> typer.Typer:
     return typer.Typer(
         cls=Group, help=say(zh, en), no_args_is_help=True, add_completion=False, rich_markup_mode=None,

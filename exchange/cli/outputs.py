@@ -13,6 +13,7 @@ from catalog.authorise import FieldDecision
 from catalog.errors import Problem
 from connectors.seam import Step
 from exchange.acts import Skipped
+from exchange.backfill import Backfill
 from exchange.conflicts import Conflict
 from exchange.dispute import Dispute
 from exchange.lags import Lag
@@ -324,6 +325,21 @@ class Explain:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BackfillList:
+    """leishu backfill list"""
+
+    backfills: list[Backfill]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackfillShow:
+    """leishu backfill open, show, resume, stop"""
+
+    backfill: Backfill
+    counts: dict[str, int]  # the terms of all its parts
+
+
+@dataclass(frozen=True, kw_only=True)
 class ConflictsList:
     """leishu conflicts list"""
 
@@ -398,6 +414,11 @@ COMMANDS: tuple[tuple[str, type], ...] = (
     ("platforms test", PlatformsTest),
     ("ledger verify", LedgerVerify),
     ("ledger rebuild", LedgerRebuild),
+    ("backfill open", BackfillShow),
+    ("backfill list", BackfillList),
+    ("backfill show", BackfillShow),
+    ("backfill resume", BackfillShow),
+    ("backfill stop", BackfillShow),
     ("conflicts list", ConflictsList),
     ("conflicts show", ConflictsShow),
     ("conflicts resolve", ConflictsShow),

@@ -27,6 +27,16 @@ def known(hub: Hub, platform: str) -> Platform:
     return there[platform]
 
 
+def route(hub: Hub, route: str) -> str:
+    """The sound route; WrongUse where there is none of that name."""
+    there = [*hub.routes("collect"), *hub.routes("share")]
+    if route not in there:
+        near = get_close_matches(route, there, n=1)
+        zh, en = (f"; 是不是 {near[0]}", f"; did you mean {near[0]}") if near else ("", "")
+        raise WrongUse(f"没有可用的交换任务 {route}{zh}", f"there is no sound route {route}{en}")
+    return route
+
+
 def _row(p: Platform) -> outputs.PlatformRow:
     return outputs.PlatformRow(
         id=p.id, title=p.title, title_en=p.title_en, level=p.level, division=p.division, department=p.department,

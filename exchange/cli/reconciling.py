@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
 from catalog.errors import say
 from exchange.cli import opening, outputs, partners
 from exchange.cli.task import Answer, Code, Sheet, WrongUse
@@ -17,13 +15,7 @@ def reconcile(*, route: str | None, platform: str | None, mend: bool) -> Answer:
         if platform is not None:
             partners.known(hub, platform)
         if route is not None:
-            known = [*hub.routes("collect"), *hub.routes("share")]
-            if route not in known:
-                near = "".join(get_close_matches(route, known, n=1))
-                raise WrongUse(
-                    f"没有可用的交换任务 {route}{'; 是不是 ' + near if near else ''}",
-                    f"there is no sound route {route}{'; did you mean ' + near if near else ''}",
-                )
+            partners.route(hub, route)
         found = hub.reconciliation.run(route=route, platform=platform, mend=mend)
     columns = (
         say("平台", "platform"), say("数据标准", "contract"), say("应有", "ours"), say("实有", "theirs"),

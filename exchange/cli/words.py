@@ -115,6 +115,10 @@ DISPUTES: Titles = MappingProxyType({
     "open": ("待答复", "to be answered"), "upheld": ("维持", "stands"), "corrected": ("已更正, 送达中", "corrected, on its way"),
     "done": ("已更正", "corrected"),
 })  # fmt: skip
+BACKFILLS: Titles = MappingProxyType({
+    "waiting": ("待做", "waiting"), "running": ("进行中", "running"), "failed": ("有失败", "failed"), "done": ("完成", "done"),
+    "stopped": ("已停止", "stopped"),
+})  # fmt: skip
 CHOICES: Titles = MappingProxyType({
     "register": ("取归集库", "the register's"),
     "sender": ("取另一方", "the platform's"),

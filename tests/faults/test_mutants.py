@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -161,13 +162,21 @@ def late_commit(made: Rig) -> None:
         assert taken.wait(20)
         second = threading.Thread(target=collected, args=(made, CITY))
         second.start()
-        second.join(0.3)  # it waits for the first, or has overtaken it
+        while second.is_alive() and not waits(made):  # it waits for the first, or has overtaken it
+            time.sleep(0.02)
         hub.run([f"{NATION}.share"])
         go_on.set()
         first.join()
         second.join()
         hub.run([f"{NATION}.share"])
     assert made.held("nation", "thing").keys() == {"A", "B"}, "one was never read"
+
+
+def waits(made: Rig) -> bool:
+    """Whether a transaction of the hub waits for another's lock."""
+    return made.query(
+        "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    ) == [(True,)]
 
 
 def collected(made: Rig, of: str) -> None:

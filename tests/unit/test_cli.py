@@ -29,6 +29,7 @@ from catalog.platform import Connector, Platform
 from catalog.windows import Shut
 from connectors.seam import Step
 from exchange.acts import Done, Skipped
+from exchange.backfill import Backfill, PartDone
 from exchange.cli import main, opening, receive, runs
 from exchange.cli.outputs import COMMANDS
 from exchange.cli.schemas import FOLDER, stale
@@ -224,6 +225,38 @@ class FakeConflicts:
         return self._one(registered="乙", sender="乙", choice="sender")
 
 
+class FakeBackfills:
+    """Answers as Hub's desk of backfills does."""
+
+    def __init__(self, hub: FakeHub) -> None:
+        self.hub = hub
+
+    def open(self, route: str, **said: Any) -> int:
+        self.hub.asked.append(
+            f"backfill {route} {said['division']} {said['first']} {said['last']} {said['by']}"
+        )
+        return 4
+
+    def show(self, id: int) -> Backfill:
+        parts = [
+            PartDone(
+                part="2026-01-01", state="done", counts={"read": 3, "registered": 3}, words=None, ended_at=AT
+            )
+        ]
+        return Backfill(id=id, route=COLLECT, asked={"first": "2026-01-01", "last": "2026-01-01"}, by="张三", state="done",
+                        started_at=AT, ended_at=AT, parts=parts)  # fmt: skip
+
+    def carry_on(self, id: int) -> Backfill:
+        return self.show(id)
+
+    def stop(self, id: int, *, by: str) -> Backfill:
+        self.hub.asked.append(f"stop {id} {by}")
+        return self.show(id)
+
+    def listed(self, *, every: bool) -> list[Backfill]:
+        return self.hub._or("backfills", [self.show(4)])
+
+
 class FakeDisputes:
     """Answers as Hub's desk of disputes does."""
 
@@ -374,6 +407,10 @@ class FakeHub:
         return FakeConflicts(self)
 
     @property
+    def backfills(self) -> FakeBackfills:
+        return FakeBackfills(self)
+
+    @property
     def disputes(self) -> FakeDisputes:
         return FakeDisputes(self)
 
@@ -509,6 +546,11 @@ LINES = {
     "quarantine return": ["quarantine", "return", "31", "--to", "TO"],
     "quarantine accept": ["quarantine", "accept", "FILE", "--route", COLLECT],
     "replay": ["replay", UID, "--route", "shaoxing.key_unit.share"],
+    "backfill open": ["backfill", COLLECT, "--year", "2025"],
+    "backfill list": ["backfill", "list"],
+    "backfill show": ["backfill", "show", "4"],
+    "backfill resume": ["backfill", "resume", "4"],
+    "backfill stop": ["backfill", "stop", "4"],
     "conflicts list": ["conflicts", "list"],
     "conflicts show": ["conflicts", "show", "7"],
     "conflicts resolve": ["conflicts", "resolve", "7", "--take", "sender"],
@@ -527,7 +569,7 @@ LINES = {
     "ledger rebuild": ["ledger", "rebuild", "--check"],
 }
 EMPTY: dict[str, Any] = {
-    "recalls": [], "disputes": [], "conflicts": [],
+    "recalls": [], "backfills": [], "disputes": [], "conflicts": [],
     "groups": [], "history": [], "preview": [], "some_left": True,
     "compared": [],
     "status": [], "cases": [], "batches": [], "statement": [], "trace": [], "quarantined": [], "quarantined_row": None,
@@ -863,6 +905,24 @@ def test_a_dispute_takes_values_from_a_file_alone_and_one_answer(hub: Use, tmp_p
     assert main([*told, "--value", "list.json"]) == 2
     assert main(["dispute", "answer", "5"]) == 2
     assert main(["dispute", "answer", "5", "--value", "value.json", "--uphold", "x"]) == 2
+
+
+def test_a_backfill_names_its_days(hub: Use) -> None:
+    seen = hub()
+    for days in (
+        ["--year", "2025"],
+        ["--from", "2026-01-01"],
+        ["--from", "2026-01-01", "--to", "2026-01-31"],
+        [],
+    ):
+        assert main(["backfill", COLLECT, "--division", "3306", *days]) == 0
+    assert seen.asked == [
+        f"backfill {COLLECT} 3306 {d} 王五"
+        for d in ("2025-01-01 2025-12-31", "2026-01-01 None", "2026-01-01 2026-01-31", "None None")
+    ]
+    for wrong in (["--to", "2026-01-01"], ["--from", "1/2/2026"], ["--year", "2025", "--from", "2025-01-01"]):
+        assert main(["backfill", COLLECT, *wrong]) == 2
+    assert main(["backfill", "no.such.route"]) == 2
 
 
 def test_a_trace_may_ask_of_the_past(hub: Use) -> None:

@@ -81,6 +81,7 @@ def test_they_load_without_error_and_without_weight(loaded: dict[str, Any]) -> N
         "settle",
         "maintain",
         "reconcile",
+        "backfill",
     }
     assert loaded["heavy"] == []
     for dag in loaded["dags"].values():
@@ -131,4 +132,11 @@ def test_wrong_declarations_are_named_by_file_and_line_and_the_sound_dags_stay(t
     assert "routes/a.yaml:3: unknown key" in told["errors"]["declarations.py"]
     assert "catalog/agreements/b.yaml:9: no such field" in told["errors"]["declarations.py"]
     assert "Traceback" not in told["errors"]["declarations.py"]
-    assert set(told["dags"]) == {"collect_inspection", "share_inspection", "settle", "maintain", "reconcile"}
+    assert set(told["dags"]) == {
+        "collect_inspection",
+        "share_inspection",
+        "settle",
+        "maintain",
+        "reconcile",
+        "backfill",
+    }
