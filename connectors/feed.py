@@ -14,6 +14,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -252,8 +253,12 @@ def _small(connection: Connection, query: sql.Composed, schema: pa.Schema) -> It
     """By COPY as CSV, through Arrow's reader."""
     copied = sql.SQL("COPY ({}) TO STDOUT (FORMAT csv)").format(query)
     with connection.cursor() as cursor, cursor.copy(copied) as copy:
+        parts = iter(copy)
+        first = next(parts, None)
+        if first is None:  # no row, which the reader would take for a broken file
+            return
         reader = pacsv.open_csv(
-            pa.PythonFile(_Copied(iter(copy)), mode="r"),
+            pa.PythonFile(_Copied(chain([first], parts)), mode="r"),
             read_options=pacsv.ReadOptions(column_names=schema.names, block_size=_BLOCK),
             parse_options=pacsv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
             convert_options=pacsv.ConvertOptions(

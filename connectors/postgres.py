@@ -203,13 +203,20 @@ def describe(connection: Connection, peer: Peer, resource: str) -> Table:
 
 
 def need(peer: Peer, table: Table, names: list[str]) -> None:
-    """Raises Refused where the table lacks a column."""
+    """Raises Refused where the table lacks a column, or has a list or bytes in it."""
     lacking = [n for n in names if n not in table.columns]
     if lacking:
         raise Refused(
             f"{peer.name} 的表 {table.name} 缺少列 {', '.join(lacking)}: 改正接口规范, 或请对方补列",
             f"{peer.name}: the table {table.name} lacks the columns {', '.join(lacking)}: "
             "correct the layout, or ask for them",
+        )
+    odd = [n for n in names if table.columns[n][0].endswith("[]") or table.columns[n][0] == "bytea"]
+    if odd:
+        raise Refused(
+            f"{peer.name} 的表 {table.name} 的列 {', '.join(odd)} 是数组或二进制: 请对方改为单值列",
+            f"{peer.name}: in the table {table.name} the columns {', '.join(odd)} hold lists or bytes: "
+            "ask for columns of single values",
         )
 
 

@@ -12,7 +12,7 @@ import hmac
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ import msgspec
 import pyarrow as pa
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives import hmac as keyed
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from catalog.errors import LeaseLost, LeishuError, Refused
@@ -75,7 +75,7 @@ UNKNOWN = Reply(
     zh="身份不明: 核对平台标识、签名或令牌, 以及本机时间",
     en="not known who this is: check the platform's id, its signature or token, and the clock",
 )
-AGAIN = Reply(
+AGAIN = Reply(  # where the first reply was not kept
     status=200, zh="这条消息已经记过", en="this message was noted before", facts={"status": "known"}
 )
 
@@ -158,18 +158,26 @@ class Callbacks:
                     new = upsert(callbacks).values(platform=platform, message=name, batch=batch.id, at=at)
                     mine = new.on_conflict_do_nothing().returning(callbacks.c.batch)
                     if connection.execute(mine).first() is None:
-                        return AGAIN
+                        return _first_reply(connection, platform, name)
                     noted = answers.note(connection, way, batch.id, receipt, by="callback", at=at)
                     entry = said(way, batch, noted.counts, noted.entry or "receipts_noted")
                     entries.append(replace(entry, facts={**entry.facts, "message": name}))
+                    reply = Reply(
+                        status=200,
+                        zh=f"已记: 批次 {batch.number}",
+                        en=f"noted: batch {batch.number}",
+                        facts={
+                            "status": "noted",
+                            "batch": batch.number,
+                            "final": noted.final,
+                            "changed": noted.changed,
+                        },
+                    )
+                    kept = update(callbacks).where(_is_message(platform, name)).values(reply=asdict(reply))
+                    connection.execute(kept)
             except Refused as error:
                 return Reply(status=409, zh=error.zh, en=error.en)
-        return Reply(
-            status=200,
-            zh=f"已记: 批次 {batch.number}",
-            en=f"noted: batch {batch.number}",
-            facts={"status": "noted", "batch": batch.number, "final": noted.final, "changed": noted.changed},
-        )
+        return reply
 
     def _is(self, platform: str, headers: Mapping[str, str], body: bytes) -> bool:
         """Whether the platform sent this."""
@@ -206,6 +214,16 @@ def sign(kind: str, secret: str, platform: str, stamp: str, body: bytes) -> str:
     made = keyed.HMAC(secret.encode(), hashes.SHA256() if kind == "sha256" else hashes.SM3())
     made.update(f"{stamp}\n{platform}\n".encode() + body)
     return made.finalize().hex()
+
+
+def _is_message(platform: str, name: str) -> ColumnElement[bool]:
+    return (callbacks.c.platform == platform) & (callbacks.c.message == name)
+
+
+def _first_reply(connection: Connection, platform: str, name: str) -> Reply:
+    """What was answered when the message was noted."""
+    kept = connection.execute(select(callbacks.c.reply).where(_is_message(platform, name))).scalar_one()
+    return Reply(**kept) if kept else AGAIN
 
 
 def _named(connection: Connection, platform: str, message: _Message) -> Batch | None:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select
 
-from catalog.errors import LeishuError, Unavailable
+from catalog.errors import LeishuError, Refused, Unavailable
 from catalog.platform import Platform
 from catalog.windows import Pause, Shut, Working, closed
 from exchange import breaker
@@ -68,8 +68,10 @@ def answering(stores: Stores, platform: Platform) -> Iterator[None]:
         with stores.database.transaction() as connection:
             breaker.failed(connection, platform.id, error)
         raise
-    except LeishuError:
+    except LeishuError as error:
         _answered(stores, platform)
+        if isinstance(error, Refused):  # perhaps our credential was changed
+            stores.forget(platform.id)
         raise
     _answered(stores, platform)
 

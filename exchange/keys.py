@@ -88,9 +88,13 @@ class FileKeyring:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         folder = self._path.parent
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o700)
-        with os.fdopen(os.open(folder / "lock", os.O_WRONLY | os.O_CREAT, 0o600), "w") as handle:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)
+            lock = os.open(folder / "lock", os.O_WRONLY | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise self._out_of_reach(error) from None
+        with os.fdopen(lock, "w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 
@@ -100,6 +104,8 @@ class FileKeyring:
             stat = self._path.stat()
         except FileNotFoundError:
             return
+        except OSError as error:
+            raise self._out_of_reach(error) from None
         if self._read == (stat.st_ino, stat.st_mtime_ns):
             return
         if stat.st_mode & 0o077:
@@ -114,12 +120,21 @@ class FileKeyring:
                 known[row["id"]] = bytes.fromhex(row["key"])
                 owned = current.setdefault((row["purpose"], row["owner"]), [])
                 owned.append((datetime.fromisoformat(row["since"]), row["id"]))
+        except OSError as error:
+            raise self._out_of_reach(error) from None
         except (ValueError, KeyError, TypeError):
             raise NotAuthorised(
                 f"密钥环 {self._path.name} 写坏了：从备份恢复",
                 f"the keyring {self._path.name} is damaged: restore it from its backup",
             ) from None
         self._known, self._current, self._read = known, current, (stat.st_ino, stat.st_mtime_ns)
+
+    def _out_of_reach(self, error: OSError) -> NotAuthorised:
+        return NotAuthorised(
+            f"密钥环 {self._path.name} 读写不了({error.strerror})：检查 var/keys 的目录与权限，或从备份恢复",
+            f"the keyring {self._path.name} cannot be reached ({error.strerror}): check the folder var/keys and its "
+            "permissions, or restore it from its backup",
+        )
 
     def _rows(self) -> list[dict[str, str]]:
         rows: list[dict[str, str]] = []

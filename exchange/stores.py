@@ -92,6 +92,12 @@ class Stores:
             )
         return self._links[platform_id]
 
+    def forget(self, platform_id: str) -> None:
+        """Open the platform's connector anew next time: with the credential that stands then."""
+        link = self._links.pop(platform_id, None)
+        if link is not None:
+            link.close()
+
     @contextmanager
     def leased(self, route: str) -> Iterator[int]:
         """The route's fencing token; LeaseLost where another worker has it.

@@ -7,6 +7,7 @@ name is ``batches.name``. What a table says is written in the transaction of its
 from __future__ import annotations
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Boolean,
     Column,
@@ -276,6 +277,7 @@ callbacks = Table(  # what platforms posted, once each
     Column("message", Text, primary_key=True),  # the platform's own id of it, or the digest of its words
     Column("batch", BigInteger, ForeignKey(batches.c.id), nullable=False),
     Column("at", Instant, nullable=False),
+    Column("reply", JSON),  # what was answered, to be answered again; null where an older version noted it
 )
 
 pauses = Table(  # by a person

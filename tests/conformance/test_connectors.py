@@ -312,6 +312,7 @@ def test_a_part_is_read_again_whatever_was_read_before(world: World) -> None:
         (Part(), {f"A{i}" for i in range(6)}),
         (Part(keys=("A1", "A4", "A9")), {"A1", "A4"}),
         (Part(column="name", begins="甲"), {"A1", "A3", "A5"}),
+        (Part(column="name", begins="丙"), set()),
     ):
         found = source.reread(part, batch_rows=2)
         rows = [r for b in found.batches for r in b.to_pylist()]
