@@ -39,7 +39,7 @@ def at_the_city(scene: Scene, statement: str) -> None:
 
 
 def test_a_year_of_parts_beside_what_runs_ends_as_a_serial_run(postgres_server: str, tmp_path: Path) -> None:
-    days, live = doses.dose((8, 3), (365, 40))
+    days, live = doses.dose((4, 2), (365, 40))
     today = datetime.now(UTC).date()
     spread = (
         "UPDATE %s SET updated_at = now() - make_interval(days => 1 + abs(hashtext(id::text)) %% "
@@ -109,7 +109,8 @@ GONE = {
 def test_a_source_that_is_empty_or_fails_empties_nobody(postgres_server: str, tmp_path: Path) -> None:
     """Silence is no deletion, whether routes run, a part is read again or everything is compared."""
     times = doses.dose(1, 13)
-    for kind, statement in GONE.items():
+    kinds = dict(list(GONE.items())[:: doses.dose(3, 1)])
+    for kind, statement in kinds.items():
         with hubs.scene(postgres_server, tmp_path / kind.replace(" ", "-"), seed=33) as scene:
             assert scene.pump().failed == {}
             before = {p: scene.holds(p) for p in ("shengzhou", "deqing", "national")}
@@ -128,5 +129,5 @@ def test_a_source_that_is_empty_or_fails_empties_nobody(postgres_server: str, tm
             assert {p: scene.holds(p) for p in before} == before
             assert {c: scene.register(c).keys() for c in CONTRACTS} == register
     doses.outcome(
-        "F33", f"{len(GONE)} kinds × {times}, read by routes and backfills", "0 rows taken from anybody"
+        "F33", f"{len(kinds)} kinds × {times}, read by routes and backfills", "0 rows taken from anybody"
     )
