@@ -213,12 +213,18 @@ class Backfills:
                 )
 
     def day(self, route: str, at: datetime, *, by: str) -> dict[str, int]:
-        """The day of Asia/Shanghai that ``at`` lies in, read again; the terms. Raises what its part failed with."""
+        """The day of Asia/Shanghai that ``at`` lies in, read again; the terms. Raises Unavailable where it
+        failed or the platform is shut: asked again, it goes on."""
         day = at.astimezone(DAYS).date()
         done = self.carry_on(self.open(route, by=by, first=day))
         for part in done.parts:
             if part.words is not None:
                 raise Unavailable(part.words["zh"], part.words["en"])
+            if part.state == WAITING:
+                raise Unavailable(
+                    f"补数 {done.id} 的 {part.part} 还在等: 平台此刻不可访问, 稍后再试",
+                    f"{part.part} of backfill {done.id} waits: the platform may not be called now, try again later",
+                )
         return done.counts
 
     def stop(self, id: int, *, by: str) -> Backfill:

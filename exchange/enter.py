@@ -31,7 +31,7 @@ from exchange.stores import Stores
 from mappings.order import SEQUENCE, STATED
 from quality.rules import Rules
 
-TURNS = 5  # times that two platforms may write one field over the other's before it is called a loop
+TURNS = 5  # times that two platforms may write a field as the other has it, but otherwise, until it is a loop
 _LOOK_BACK = 8  # versions that are looked through for one
 
 

@@ -10,8 +10,12 @@ Source: 一数一源, 政务数据共享条例.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
 
 import polars as pl
 
@@ -264,8 +268,9 @@ def turning(
     """The records where the sender's new version would go on with a loop, and the field of it.
 
     A loop: the same two platforms have set a field in turn, each over the other's, either back to the
-    values that they gave before, or ``turns`` times whatever they gave. Every single cycle succeeds,
-    so nothing else would stop it.
+    values that they gave before, or ``turns`` times to the value before, written a little otherwise (a
+    space more, a coordinate that drifts). Every single cycle succeeds, so nothing else would stop it.
+    People who edit a record in turn give it values of their own.
 
     versions: as for last_writers, of the registered uids; registered: as merge made it.
     """
@@ -278,14 +283,31 @@ def turning(
                 continue
             values, by = [*values, new[n].item()], [*by, sender]
             pair = by[-2:]
-            run = 1
+            run = alike = 1
             while run < len(by) and by[-run - 1] != by[-run] and by[-run - 1] in pair:
+                alike += alike == run and _alike(values[-run - 1], values[-run])
                 run += 1
             back = run >= 4 and values[-1] == values[-3] and values[-2] == values[-4]
-            if pair[0] != sender and (back or run > turns):
+            if pair[0] != sender and (back or alike > turns):
                 out.append(Turn(uid=str(uid), field=n, platforms=(min(pair), max(pair))))
                 break
     return out
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether one may be the other as another platform writes it."""
+    if isinstance(one, str) and isinstance(other, str):
+        left, right = (
+            "".join(c for c in unicodedata.normalize("NFKC", v).casefold() if c.isalnum())
+            for v in (one, other)
+        )
+        return left in right or right in left
+    if isinstance(one, date) and isinstance(other, date):
+        return abs(one - other) <= timedelta(days=1)
+    if isinstance(one, int | float | Decimal) and isinstance(other, int | float | Decimal):
+        a, b = float(one), float(other)
+        return abs(a - b) * 100 <= max(abs(a), abs(b))
+    return False
 
 
 def _sets(past: pl.DataFrame, field: str) -> tuple[list[object], list[str]]:

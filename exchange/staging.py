@@ -23,7 +23,7 @@ from typing import BinaryIO, Literal
 import pyarrow as pa
 from cryptography.hazmat.primitives import hashes, hmac
 
-from catalog.errors import Unavailable, Unreadable
+from catalog.errors import NotAuthorised, Unavailable, Unreadable
 from exchange.keys import FileKeyring, seal, sync_folder, unseal
 
 CHUNK_ROWS = 65_536
@@ -185,7 +185,11 @@ class _Opened:
                 raise ValueError
             self._head = file.read(length)
             head = json.loads(self._head)
-            self._key = keyring.by_id(head["key"])
+            key_id = str(head["key"])
+        except (ValueError, KeyError, TypeError, OSError, struct.error):
+            raise _cut(name) from None
+        self._key = _key(keyring, key_id, name)
+        try:
             first = file.tell()
             end = file.seek(-_SIZE.size, os.SEEK_END)
             (length,) = _SIZE.unpack(file.read(_SIZE.size))
@@ -247,6 +251,17 @@ def _stream(schema: pa.Schema, batch: pa.RecordBatch | None) -> bytes:
 def _place(head: bytes, number: int | None) -> bytes:
     """What a part is sealed for: this very file, and its place in it (None: the foot)."""
     return head + (b"|foot" if number is None else b"|%d" % number)
+
+
+def _key(keyring: FileKeyring, id: str, name: str) -> bytes:
+    try:
+        return keyring.by_id(id)
+    except NotAuthorised:
+        raise Unreadable(
+            f"暂存文件 {name} 的密钥不在密钥环里: 文件被改动则从数源重取, 密钥丢失则从备份恢复 var/keys",
+            f"the key of the staged file {name} is not in the keyring: fetch the file again if it was changed, "
+            "restore var/keys from its backup if the key was lost",
+        ) from None
 
 
 def _cut(name: str) -> Unreadable:

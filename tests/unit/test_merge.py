@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import polars as pl
 import pytest
 
-from exchange.merge import Authority, merge
+from exchange.merge import Authority, merge, turning
 
 NAMES = ("name", "phone")
 ORIGINS = {"nation": 0, "city": 1, "other city": 1, "county": 2}
@@ -254,3 +255,44 @@ def test_what_lost_is_no_base_for_the_next_row() -> None:
     """Version 0: what the platform shows is no version of the register."""
     row = {"name": "old", "phone": "3"}
     assert one(row, (2, "u", "city", V2), (0, None, "stale", V2), sender="county") == ("superseded", None)
+
+
+def turned(*values: object) -> list[str]:
+    """The fields that are called a loop, where city and nation gave these values in turn."""
+    origins = ["city", "nation"] * len(values)
+    rows = [
+        {"uid": "1", "version": n + 1, "origin": origins[n], "name": v} for n, v in enumerate(values[:-1])
+    ]
+    new = pl.DataFrame({"uid": ["1"], "name": [values[-1]]})
+    sender = origins[len(values) - 1]
+    return [t.field for t in turning(pl.DataFrame(rows), new, ["name"], sender, turns=5)]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ("a", "b", "a", "b"),  # back and forth
+        ("a", "a ", "a  ", "a   ", "a    ", "a     "),  # a space more each time
+        ("甲", "甲(1)", "甲(1)1", "甲(1)12", "甲(1)123", "甲(1)1234"),
+        ("Ａ１", "a1", "A 1", "a-1", "A_1", "A.1"),  # one in many dresses
+        (120.1, 120.11, 120.12, 120.13, 120.14, 120.15),  # converted there and back
+        tuple(date(2026, 1, n) for n in range(1, 7)),  # a day on with each time zone
+    ],
+)
+def test_who_writes_what_the_other_has_a_little_otherwise_is_in_a_loop(values: tuple[object, ...]) -> None:
+    assert turned(*values) == ["name"]
+    assert turned(*values[:3]) == []
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        tuple("abcdefgh"),
+        ("甲站", "乙站", "丙站", "丁站", "戊站", "己站", "庚站"),
+        (1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0),
+        (None, "a", None, "b", None, "c", None),
+        tuple(date(2026, n, 1) for n in range(1, 8)),
+    ],
+)
+def test_who_edits_in_turn_is_in_none(values: tuple[object, ...]) -> None:
+    assert turned(*values) == []
