@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from catalog.errors import LeaseLost, Refused
+from catalog.errors import LeaseLost, Refused, Unavailable
 from exchange import backfill as backfill_module
 from exchange.backfill import HASHES
 from tests.desks import COUNTY, Desk, desk
@@ -165,3 +165,13 @@ def test_it_is_stopped_by_a_person_and_two_workers_are_never_at_one(at: Desk) ->
     assert [e["by"] for e in at.entries("backfill_stopped")] == ["李四"]
     with pytest.raises(Refused, match="77"):
         at.hub.backfills.show(77)
+
+
+def test_a_day_that_waits_for_a_shut_platform_is_no_day_done(at: Desk) -> None:
+    at.hub.pauses.pause("nation", until=None, reason="检修", by="张三")
+    with pytest.raises(Unavailable, match="waits"):
+        at.hub.backfills.day(SHARE, at.at, by="airflow")
+    at.hub.pauses.resume("nation", by="张三")
+    assert at.hub.backfills.day(SHARE, at.at, by="airflow")["accepted"] == len(CODES), "the same one goes on"
+    kinds = [r["kind"] for r in at.query("SELECT kind FROM leishu.entries")]
+    assert kinds.count("backfill_opened") == 1

@@ -179,3 +179,11 @@ def test_sealed_values_refuse_what_they_did_not_seal(tmp_path: Path) -> None:
         unseal_values(ring, pa.array([b"short"], pa.binary()), b"a")
     with pytest.raises(NotAuthorised):
         unseal_values(ring, pa.array([b"\0" * 60], pa.binary()), b"a")
+
+
+def test_a_folder_that_cannot_be_reached_is_told(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("in the way")
+    ring = FileKeyring(tmp_path / "keys")
+    for ask in (lambda: ring.by_id("x"), lambda: ring.current("seal", "hub", AT)):
+        with pytest.raises(NotAuthorised, match="cannot be reached"):
+            ask()

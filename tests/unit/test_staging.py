@@ -179,3 +179,10 @@ def test_one_chunk_is_in_memory_at_a_time(staging: Staging) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak + most < 15_000_000  # of 40 MB
+
+
+def test_a_file_whose_key_is_lost_says_so(staging: Staging, tmp_path: Path) -> None:
+    name = write(staging, 0)
+    other = Staging(tmp_path / "staging", FileKeyring(tmp_path / "others"))
+    with pytest.raises(Unreadable, match="not in the keyring"):
+        list(other.read(name))
