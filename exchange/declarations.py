@@ -490,13 +490,10 @@ def ordered(contracts: MappingType[str, Contract]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for family in sorted({c.family for c in contracts.values()}):
         left = sorted(c.id for c in contracts.values() if c.family == family)
+        targets = {c: {r.contract for r in contracts[c].references} - {c} for c in left}
         order: list[str] = []
         while left:
-            free = [
-                c
-                for c in left
-                if not any(r.contract in left and r.contract != c for r in contracts[c].references)
-            ]
+            free = [c for c in left if targets[c].isdisjoint(left)]
             order += free or left[:1]
             left = [c for c in left if c not in order]
         found[family] = order
