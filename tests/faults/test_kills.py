@@ -169,6 +169,26 @@ def test_killed_at_random(postgres_server: str, tmp_path: Path) -> None:
     )
 
 
+def test_an_echo_that_is_read_late_costs_a_send_and_has_no_effect(
+    postgres_server: str, tmp_path: Path
+) -> None:
+    """F1. A worker has read the first version's echo and dies; its reading is closed after the second was sent."""
+    with rigged(postgres_server, tmp_path) as made:
+        made.enter("county", ["A"])
+        for name in ("1", "2"):
+            made.edit("county", "A", name=name)
+            with made.hub() as opened:
+                for route in ("county.thing.collect", "city.thing.share"):
+                    assert not opened.run([route]).failed
+            if name == "1":
+                made.die("closing.written", ["city.thing.collect"], nth=2)
+        made.lapse()
+        made.rest()
+        made.check()
+        sent = made.query("SELECT name, changed FROM applied WHERE site = 'city' ORDER BY n", peers=True)
+    assert sent == [("1", True), ("2", True), ("2", False)]
+
+
 def test_workers_bounced_in_turn(postgres_server: str, tmp_path: Path) -> None:
     """F3. Three workers, ended in turn, cleanly and not; each key's versions arrive in order, without a gap."""
     rounds, records = doses.dose((2, 120), (4, 1000))
