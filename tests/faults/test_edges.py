@@ -28,9 +28,9 @@ LATE = ("1 millisecond", "1 second", "30 seconds", "2 minutes", "9 minutes 50 se
 
 @contextmanager
 def paged(server: str, folder: Path, rows: int, *, seed: int) -> Iterator[Scene]:
-    """A scene whose hub reads so many rows at a time."""
+    """A scene whose hub reads so many rows at a time. None is broken: two of one key are found in one reading."""
     with (
-        hubs.scene(server, folder, records=doses.dose(300, 3000), seed=seed) as made,
+        hubs.scene(server, folder, records=doses.dose(300, 1000), seed=seed, share_broken=0.0) as made,
         made.again(replace(made.settings, slice_rows=rows)) as hub,
     ):
         yield replace(made, hub=hub)
