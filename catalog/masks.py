@@ -128,7 +128,8 @@ def _pseudonym(array: pa.Array, options: Any, keys: Keyring | None, recipient: s
         mac.update(value.encode())
         return mac.finalize().hex()
 
-    return pa.array([None if v is None else token(v) for v in array.to_pylist()], array.type)
+    coded = array.dictionary_encode()  # one token a distinct value
+    return pa.array([token(v) for v in coded.dictionary.to_pylist()], array.type).take(coded.indices)
 
 
 def _registered(*masks: Mask) -> Mapping[str, Mask]:

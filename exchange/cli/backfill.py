@@ -7,12 +7,11 @@ from typing import Annotated
 import typer
 
 from catalog.errors import say
-from exchange.cli.frame import Command, Json, Opening, group, task
+from exchange.cli.frame import Command, Json, Number, Opening, group, task
 from exchange.cli.task import Task
 
 backfill = group("补数: 发起, 列出, 查看, 接着做, 停止", "backfills: open, list, show, resume and stop them")
 backfill.info.cls = Opening
-Number = Annotated[int, typer.Argument(metavar="ID", help=say("list 给出的编号", "the id that list gives"))]
 
 
 @backfill.command(

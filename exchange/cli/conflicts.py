@@ -7,11 +7,10 @@ from typing import Annotated
 import typer
 
 from catalog.errors import say
-from exchange.cli.frame import Command, Json, group, task
+from exchange.cli.frame import Command, Json, Number, group, task
 from exchange.cli.task import Task
 
 conflicts = group("冲突: 列出, 查看, 裁定", "conflicts: list, show and decide them")
-Number = Annotated[int, typer.Argument(metavar="ID", help=say("list 给出的编号", "the id that list gives"))]
 
 
 @conflicts.command(

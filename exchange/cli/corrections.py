@@ -7,13 +7,11 @@ from typing import Annotated
 import typer
 
 from catalog.errors import say
-from exchange.cli.frame import Command, Json, Opening, Record, group, task
+from exchange.cli.frame import Command, Json, Number, Opening, Record, group, task
 from exchange.cli.task import Task
 
 recall = group("撤回: 发起, 列出, 查看, 解除", "recalls: open, list, show and lift them")
 recall.info.cls = Opening
-
-Number = Annotated[int, typer.Argument(metavar="ID", help=say("list 给出的编号", "the id that list gives"))]
 
 
 @recall.command(

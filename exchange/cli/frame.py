@@ -66,6 +66,7 @@ Limit = Annotated[
     int, typer.Option("--limit", min=1, metavar="N", help=say("最多几条", "how many at the most"))
 ]
 Routes = Annotated[list[str] | None, typer.Argument(metavar="[ROUTE]...", help=say("交换任务", "routes"))]
+Number = Annotated[int, typer.Argument(metavar="ID", help=say("list 给出的编号", "the id that list gives"))]
 PlatformArgument = Annotated[str, typer.Argument(metavar="PLATFORM", help=say("平台", "a platform's id"))]
 Record = Annotated[
     str,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from catalog.errors import say
-from exchange.cli.frame import Command, Json, Limit, RouteOption, group, task
+from exchange.cli.frame import Command, Json, Limit, Number, RouteOption, group, task
 from exchange.cli.task import Task
 
 quarantine = group(
@@ -20,10 +20,6 @@ Ids = Annotated[
     typer.Argument(
         metavar="[ID]...", help=say("quarantine list 给出的编号", "ids that quarantine list gives")
     ),
-]
-Id = Annotated[
-    int,
-    typer.Argument(metavar="ID", help=say("quarantine list 给出的编号", "the id that quarantine list gives")),
 ]
 OfRoute = Annotated[
     str | None,
@@ -62,7 +58,7 @@ def quarantine_list(route: RouteOption = None, limit: Limit = 50, json: Json = F
     ),
 )
 def quarantine_show(
-    id: Annotated[int, typer.Argument(metavar="ID", help=say("quarantine list 给出的编号", "the id that quarantine list gives"))],
+    id: Number,
     json: Json = False,
 ) -> Task:  # fmt: skip
     return task("quarantine show", json, "records", "quarantined_row", id)
@@ -84,7 +80,7 @@ def groups(route: RouteOption = None, json: Json = False) -> Task:
         "一行的历次修正: 谁, 何时, 哪些列; 不含内容", "a row's repairs: who, when, which columns; no values"
     ),
 )
-def history(id: Id, json: Json = False) -> Task:
+def history(id: Number, json: Json = False) -> Task:
     return task("quarantine history", json, "workplace", "history", id)
 
 
