@@ -1,4 +1,4 @@
-"""A home of its own for the measurement: two platforms, one contract, one route in and one out."""
+"""A home of its own for a measurement: platforms that enter, one that is sent to, one contract."""
 
 from __future__ import annotations
 
@@ -18,25 +18,39 @@ from exchange.route import Node, Route
 from mappings.mapping import Expression, Mapping
 
 MASKS = {"safety_contact_name": "keep_first"}
-COLLECT, SHARE = "source.key_unit.collect", "target.key_unit.share"
+COLLECT, SHARE = "source.key_unit.collect", "target.key_unit.share"  # where there is one source
 CODES = "platform_unit_status"
 
 
-def write(home: Path, contract: Contract, urls: dict[str, str]) -> None:
-    """Declarations of the contract between the platforms ``source`` and ``target``, and their credentials."""
+def collects(source: str) -> str:
+    """The route that collects from that platform."""
+    return f"{source}.key_unit.collect"
+
+
+def write(
+    home: Path, contract: Contract, urls: dict[str, str], *, sources: tuple[str, ...] = ("source",),
+    changed_at: str | None = None,
+) -> None:  # fmt: skip
+    """Declarations of the contract from ``sources`` to the platform ``target``, and their credentials.
+
+    ``changed_at``: the sources' field that tells when a row was changed; without one nothing is read by day.
+    """
     names = columns(contract)
     made: dict[str, Any] = {"node": Node(id="bench", title="测试枢纽", division="330000")}
-    for platform, level in (("source", "municipal"), ("target", "national")):
+    for platform in (*sources, "target"):
+        level = "national" if platform == "target" else "municipal"
         connector = Connector(kind="database", credential=platform, settings={"statement_seconds": 3600})
         made[f"catalog/platforms/{platform}"] = Platform(
             id=platform, title=platform, level=level, division="330600", connector=connector
         )  # type: ignore[arg-type]
         _credential(home, platform, urls[platform])
-    for layout, platform in (("source.key_unit.out", "source"), ("target.key_unit.in", "target")):
-        made[f"catalog/layouts/{layout}"] = _layout(layout, platform, contract, names)
+        layout = f"{platform}.key_unit.{'in' if platform == 'target' else 'out'}"
+        made[f"catalog/layouts/{layout}"] = _layout(
+            layout, platform, contract, names, None if platform == "target" else changed_at
+        )
         made[f"mappings/{layout}"] = _mapping(layout, contract, names)
     made |= _terms(contract, names)
-    made |= _routes(contract)
+    made |= _routes(contract, sources)
     for name, declaration in made.items():
         path = home / f"{name}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +61,7 @@ def write(home: Path, contract: Contract, urls: dict[str, str]) -> None:
     table.write_text("\n".join(["scheme,code,canonical,title", *lines, ""]), encoding="utf-8")
 
 
-def _layout(id: str, platform: str, contract: Contract, names: list[str]) -> Layout:
+def _layout(id: str, platform: str, contract: Contract, names: list[str], changed_at: str | None) -> Layout:
     """The contract's fields as a platform's columns: its codes are text of its own."""
     kept = ("integer", "decimal", "boolean", "date", "datetime")
     fields = [
@@ -56,7 +70,9 @@ def _layout(id: str, platform: str, contract: Contract, names: list[str]) -> Lay
         for f in (contract.by_name[n] for n in names)
     ]  # fmt: skip
     own = Field(name="id", title="平台主键", length=40)
-    return Layout(id=id, title=id, platform=platform, resource=TABLE, key=("id",), fields=(own, *fields))
+    return Layout(
+        id=id, title=id, platform=platform, resource=TABLE, key=("id",), fields=(own, *fields), changed_at=changed_at
+    )  # fmt: skip
 
 
 def _mapping(id: str, contract: Contract, names: list[str]) -> Mapping:
@@ -84,16 +100,19 @@ def _terms(contract: Contract, names: list[str]) -> dict[str, Any]:
     return {"catalog/entries/key_unit": entry, "catalog/agreements/target.key_unit": agreement}
 
 
-def _routes(contract: Contract) -> dict[str, Any]:
-    collect = Route(
-        id=COLLECT, title=COLLECT, platform="source", contract=contract.id, direction="collect",
-        layout="source.key_unit.out", mapping="source.key_unit.out", suite="key_unit", subtree="330000",
-    )  # fmt: skip
+def _routes(contract: Contract, sources: tuple[str, ...]) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for source in sources:
+        id, out = collects(source), f"{source}.key_unit.out"
+        made[f"routes/{id}"] = Route(
+            id=id, title=id, platform=source, contract=contract.id, direction="collect",
+            layout=out, mapping=out, suite="key_unit", subtree="330000",
+        )  # fmt: skip
     share = Route(
         id=SHARE, title=SHARE, platform="target", contract=contract.id, direction="up",
         layout="target.key_unit.in", mapping="target.key_unit.in", agreement="target.key_unit",
     )  # fmt: skip
-    return {f"routes/{COLLECT}": collect, f"routes/{SHARE}": share}
+    return {**made, f"routes/{SHARE}": share}
 
 
 def _credential(home: Path, name: str, url: str) -> None:

@@ -40,12 +40,12 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(dir=folder, prefix="run-") as scratch,
-        _server(folder, given.server) as (
+        server(folder, given.server) as (
             url,
             postmaster,
         ),
     ):
-        with _databases(url) as urls:
+        with databases(url, DATABASES) as urls:
             found = _run(Path(scratch), urls, postmaster, given.rows)
     found["at"] = datetime.now(UTC).isoformat(timespec="seconds")
     path = folder / f"route-{given.rows}-{datetime.now(UTC):%Y%m%dT%H%M%S}.json"
@@ -125,7 +125,7 @@ def _child(scratch: Path, url: str, postmaster: int | None) -> dict[str, Any]:
 
 
 @contextmanager
-def _server(folder: Path, url: str | None) -> Iterator[tuple[str, int | None]]:
+def server(folder: Path, url: str | None) -> Iterator[tuple[str, int | None]]:
     """(URL, the postmaster where it runs on this machine)."""
     if url is not None:
         yield url, _postmaster(url)
@@ -150,11 +150,11 @@ def _postmaster(url: str) -> int | None:
 
 
 @contextmanager
-def _databases(url: str) -> Iterator[dict[str, str]]:
+def databases(url: str, parts: tuple[str, ...]) -> Iterator[dict[str, str]]:
     """A fresh database for each part, dropped at the end."""
     head, _, options = url.partition("?")
     root = head.rpartition("/")[0]
-    names = {part: f"leishu_bench_{os.getpid()}_{part}" for part in DATABASES}
+    names = {part: f"leishu_bench_{os.getpid()}_{part}" for part in parts}
     with psycopg.connect(url, autocommit=True) as connection:
         try:
             for name in names.values():
