@@ -6,6 +6,7 @@ the platform should have of it. Each part is its own: what was done stays done, 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -27,6 +28,8 @@ WAITING, DONE, FAILED = "waiting", "done", "failed"
 ALL = "all"  # the one part of what cannot be parted
 HASHES = tuple("0123456789abcdef")  # the parts of what no day parts: by the first digit of the key's hash
 LONGEST = 3660  # days of one backfill
+REST = 0.5  # of a part's time, after each: the routes beside it come first
+LONGEST_REST = 5.0  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +129,7 @@ class Backfills:
     def carry_on(self, id: int) -> Backfill:
         """Every part that is not done, one after the other; a part that fails stops none of the others.
 
-        Other routes run in between. LeaseLost where another worker is at this backfill.
+        It rests after each part: other routes run in between. LeaseLost where another worker is at this backfill.
         """
         row = self._row(id)
         if row.ended_at is not None:
@@ -134,7 +137,7 @@ class Backfills:
         way = self._stores.declarations.way(row.route)
         with self._stores.leased(f"backfill/{id}") as token:
             for part in self._left(id):
-                at = self._clock()
+                at, begun = self._clock(), time.monotonic()
                 if self._row(id).ended_at is not None:  # somebody stopped it
                     return self.show(id)
                 if gate.admit(self._stores, way.platform, at=at) is not None:
@@ -147,6 +150,7 @@ class Backfills:
                     counts, words = {}, {"zh": error.zh, "en": error.en}
                 kill_point("backfill.part")
                 self._note(id, row.route, part, counts, words, token, at)
+                time.sleep(min((time.monotonic() - begun) * REST, LONGEST_REST))
             self._end(id, row.route, token)
         return self.show(id)
 

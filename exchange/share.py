@@ -26,7 +26,7 @@ from exchange.ledger import Entry
 from exchange.stores import Stores, kill_point
 from mappings.mapper import Mapper, bind
 
-WINDOW = 20_000  # changed records compared at a time: the most rows of one payload
+WINDOW = 15_000  # changed records compared at a time: the most rows of one payload
 LAST = 2**31 - 1  # behind every ordinal of a position
 
 
