@@ -64,7 +64,7 @@ stop: setup
 test: setup
 	@$(BIN)/python -m pytest
 
-# Hours for all of them; the table in docs/reference/faults.md is written when all were survived.
+# Three quarters of an hour for all of them; what was survived has its rows in docs/reference/faults.md.
 faults: setup
 	@$(BIN)/python -m tests.faults $(F)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -78,3 +79,28 @@ class Layout(Shape):
         for name in (self.changed_at, self.sequence, self.operation and self.operation.field):
             if name and name not in self.names:
                 raise ValueError(f"layout names no field {name}")
+
+
+def ordered(contracts: Mapping[str, Contract]) -> dict[str, list[str]]:
+    """Family: its contracts, each behind those that it refers to."""
+    found: dict[str, list[str]] = {}
+    for family in sorted({c.family for c in contracts.values()}):
+        left = sorted(c.id for c in contracts.values() if c.family == family)
+        targets = {c: {r.contract for r in contracts[c].references} - {c} for c in left}
+        order: list[str] = []
+        while left:
+            free = [c for c in left if targets[c].isdisjoint(left)]
+            order += free or left[:1]
+            left = [c for c in left if c not in order]
+        found[family] = order
+    return found
+
+
+def referred(names: Iterable[str], contracts: Mapping[str, Contract]) -> list[Contract]:
+    """The named contracts and all that they refer to, by id."""
+    found: set[str] = set()
+    left = set(names)
+    while left:
+        found |= left
+        left = {r.contract for c in left for r in contracts[c].references} - found
+    return [contracts[c] for c in sorted(found)]

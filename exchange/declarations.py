@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from catalog.agreement import Agreement, Entry, Grant, Standing
 from catalog.calendar import WorkingCalendar
 from catalog.clock import Clock
 from catalog.codes import CodeTables
-from catalog.contract import Contract, Layout
+from catalog.contract import Contract, Layout, ordered, referred
 from catalog.declaration import digest, line_of, load
 from catalog.divisions import Divisions
 from catalog.errors import DeclarationError, NotAuthorised, Problem
@@ -123,6 +124,11 @@ class Declarations:
     def families(self) -> dict[str, list[str]]:
         """Family: its contracts, each behind those that it refers to."""
         return ordered(self.contracts)
+
+    @cached_property
+    def carried(self) -> list[Contract]:
+        """The contracts that a sound route carries, and those that these refer to."""
+        return referred({w.contract.id for w in self.ways.values()}, self.contracts)
 
 
 class _Reader:
@@ -478,23 +484,16 @@ def _masked_return(r: _Reader, ways: dict[str, Way]) -> dict[str, list[Problem]]
     return found
 
 
+_CARRIES = re.compile(r"^contract:\s*[\"']?([a-z0-9_]+)", re.MULTILINE)
+
+
 def families(home: Path) -> dict[str, list[str]]:
-    """Family: its contracts in order of reference, reading the contracts alone."""
+    """Those families that a route file names a contract of, in order of reference. Reads no more than it must."""
     r = _Reader(home)
     contracts = r.all("contract", Contract, "catalog/contracts", shipped="catalog/contracts")
-    return ordered(contracts)
-
-
-def ordered(contracts: MappingType[str, Contract]) -> dict[str, list[str]]:
-    """Family: its contracts, each behind those that it refers to."""
-    found: dict[str, list[str]] = {}
-    for family in sorted({c.family for c in contracts.values()}):
-        left = sorted(c.id for c in contracts.values() if c.family == family)
-        targets = {c: {r.contract for r in contracts[c].references} - {c} for c in left}
-        order: list[str] = []
-        while left:
-            free = [c for c in left if targets[c].isdisjoint(left)]
-            order += free or left[:1]
-            left = [c for c in left if c not in order]
-        found[family] = order
-    return found
+    carried = {
+        name
+        for path in sorted((home / "routes").glob("*.yaml"))
+        for name in _CARRIES.findall(path.read_text(encoding="utf-8", errors="replace"))
+    }
+    return {family: order for family, order in ordered(contracts).items() if not carried.isdisjoint(order)}

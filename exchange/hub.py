@@ -161,11 +161,11 @@ class Hub:
     # -- operations
 
     def init(self) -> None:
-        """Make or upgrade the hub's tables and those of every contract. Safe to repeat."""
+        """Make or upgrade the hub's tables and those of the contracts that its routes carry. Safe to repeat."""
         migrate(self._stores.database)
         with self._stores.database.transaction() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('leishu.init'))"))
-            for contract in self._stores.declarations.contracts.values():
+            for contract in self._stores.declarations.carried:
                 register.ensure(connection, contract)
             if not ledger.upto(connection):
                 self._stores.witness.begin(ledger.GENESIS)
@@ -389,9 +389,8 @@ class Hub:
     def rebuild(self, *, check: bool) -> dict[str, int]:
         """Make the tables that answer quickly anew from the evidence, or only count what would differ."""
         with self._stores.database.transaction() as connection:
-            return rebuild.rebuild(
-                connection, list(self._stores.declarations.contracts.values()), check=check
-            )
+            there = register.there(connection, self._stores.declarations.contracts.values())
+            return rebuild.rebuild(connection, there, check=check)
 
     # -- a route's failure is its own
 

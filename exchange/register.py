@@ -7,7 +7,7 @@ number is (ledger position of its batch, ordinal).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -135,6 +135,12 @@ def ensure(connection: Connection, contract: Contract) -> None:
                         f"{preparer.format_column(column)} {kind}"
                     )
                 )
+
+
+def there(connection: Connection, contracts: Iterable[Contract]) -> list[Contract]:
+    """Those that have their tables: records of them were entered, or can be."""
+    names = set(inspect(connection).get_table_names(schema=SCHEMA))
+    return [c for c in contracts if tables(c)[0].name in names]
 
 
 def frame_schema(contract: Contract, names: Sequence[str] | None = None) -> pa.Schema:

@@ -276,7 +276,7 @@ def find(stores: Stores, connection: Connection, record: str, at: datetime) -> l
         select(xref.c.contract, xref.c.uid).where(xref.c.foreign_key == record)
     ):
         candidates.setdefault(contract, set()).add(uid)
-    for contract in stores.declarations.contracts.values():
+    for contract in register.there(connection, stores.declarations.contracts.values()):
         made = uids(stores.key("uid", at), contract.id, pa.array([record], pa.string())).to_pylist()
         wanted = {*made, *candidates.get(contract.id, set()), *candidates.get("*", set())}
         table = register.tables(contract)[0]

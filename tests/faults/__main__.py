@@ -1,6 +1,7 @@
 """Every fault in its full dose, and what came of it as a table: ``python -m tests.faults [F5 F12 …]``.
 
-The table goes to docs/reference/faults.md when all faults were taken and survived, with ``--keep`` also otherwise.
+The faults that were taken, if all were survived, replace their rows in docs/reference/faults.md; with ``--keep``
+whatever came of them.
 LEISHU_FAULT_SEED repeats a run; ``--dose small`` takes what every test run takes.
 """
 
@@ -13,7 +14,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +47,24 @@ def tests() -> dict[str, list[str]]:
     return found
 
 
+def place(id: str) -> tuple[int, str]:
+    """Where a fault stands: by its number, what has none behind."""
+    return (int(id[1:]), "") if id[1:].isdigit() else (1000, id)
+
+
+def kept(table: str, again: set[str]) -> list[dict[str, Any]]:
+    """The lines of the table of the faults that were not tried again."""
+    found = [
+        n.strip("| ").split(" | ") for n in table.splitlines() if n.startswith("| ") and "故障 fault" not in n
+    ]
+    names = ("id", "dose", "result", "seed", "at")
+    return [dict(zip(names, cells, strict=True)) for cells in found if cells[0] not in again]
+
+
 def rows(lines: list[dict[str, Any]]) -> str:
     """The table's rows, in order of the faults."""
     made = []
-    for line in sorted(lines, key=lambda n: (int(n["id"][1:]), n["at"])):
+    for line in sorted(lines, key=lambda n: (*place(n["id"]), n["at"])):
         cells = (
             line["id"],
             line["dose"],
@@ -70,9 +84,7 @@ def main() -> int:
     asked = parser.parse_args()
     known = tests()
     if unknown := [f for f in asked.faults if f not in known]:
-        parser.error(
-            f"no test reports {', '.join(unknown)}; there are {', '.join(sorted(known, key=lambda f: int(f[1:])))}"
-        )
+        parser.error(f"no test reports {', '.join(unknown)}; there are {', '.join(sorted(known, key=place))}")
     nodes = dict.fromkeys(n for f in asked.faults or known for n in known[f])
     seed = os.environ.get("LEISHU_FAULT_SEED") or str(doses._seed())
     with tempfile.TemporaryDirectory() as folder:
@@ -89,11 +101,10 @@ def main() -> int:
         )
         lines = [json.loads(n) for n in report.read_text("utf-8").splitlines()] if report.exists() else []
     print(rows(lines), end="")
-    if asked.keep or (ended.returncode == 0 and not asked.faults and asked.dose == "full"):
-        TABLE.write_text(HEAD + rows(lines), encoding="utf-8")
-        print(
-            f"{TABLE.relative_to(Path.cwd()) if TABLE.is_relative_to(Path.cwd()) else TABLE}: {datetime.now(UTC):%Y-%m-%d}"
-        )
+    if asked.keep or (ended.returncode == 0 and asked.dose == "full"):
+        old = kept(TABLE.read_text("utf-8"), set(asked.faults or known)) if TABLE.exists() else []
+        TABLE.write_text(HEAD + rows(old + lines), encoding="utf-8")
+        print(TABLE)
     return ended.returncode
 
 
