@@ -488,7 +488,7 @@ _CARRIES = re.compile(r"^contract:\s*[\"']?([a-z0-9_]+)", re.MULTILINE)
 
 
 def families(home: Path) -> dict[str, list[str]]:
-    """Those families that a route file names a contract of, in order of reference. Reads no more than it must."""
+    """Family: its contracts that a route file names, in order of reference. Reads no more than it must."""
     r = _Reader(home)
     contracts = r.all("contract", Contract, "catalog/contracts", shipped="catalog/contracts")
     carried = {
@@ -496,4 +496,5 @@ def families(home: Path) -> dict[str, list[str]]:
         for path in sorted((home / "routes").glob("*.yaml"))
         for name in _CARRIES.findall(path.read_text(encoding="utf-8", errors="replace"))
     }
-    return {family: order for family, order in ordered(contracts).items() if not carried.isdisjoint(order)}
+    found = {family: [c for c in order if c in carried] for family, order in ordered(contracts).items()}
+    return {family: order for family, order in found.items() if order}
