@@ -1,4 +1,4 @@
-"""Airflow itself, from the committed configuration, over a hub that has no platform yet."""
+"""Airflow itself, from the committed configuration, over a hub whose only route is broken."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def settings() -> Iterator[Settings]:
     home = Path(tempfile.mkdtemp(prefix="leishu-home-"))
     home.chmod(0o755)
     (home / "routes").mkdir()
-    (home / "routes/odd.yaml").write_text("id: odd\nno_such_key: 1\n", encoding="utf-8")
+    (home / "routes/odd.yaml").write_text("id: odd\ncontract: key_unit\nno_such_key: 1\n", encoding="utf-8")
     before = set(os.listdir(ROOT))
     settings = Settings(home=home)
     with Hub.open(settings) as hub:
