@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Any, Literal
 
 ShareType = Literal["unconditional", "conditional", "none"]  # 无条件 有条件 不予
-Life = Literal["applied", "in_review", "in_force", "suspended", "expired", "withdrawn"]
+Life = Literal["draft", "applied", "in_review", "declined", "in_force", "suspended", "expired", "withdrawn"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,7 @@ class Agreement:
     scope: RowScope
     valid_from: date  # days of Asia/Shanghai, both included
     valid_to: date
-    approval: Approval
+    approval: Approval | None = None  # the signed paper; without one it is applied for and reviewed here
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +102,7 @@ class Standing:
     """An agreement's life state and volume used, as the ledger has them."""
 
     life: Life
+    terms: str | None = None  # digest of what was approved; None: what its file says
     rows_used: int = 0
 
 

@@ -30,6 +30,7 @@ OUT_OF_SCOPE = "out_of_scope"
 CHINA = ZoneInfo("Asia/Shanghai")
 _STRICTNESS = {"unconditional": 0, "conditional": 1, "none": 2}
 _LIFE = {
+    "draft": ("未申请", "not applied for"), "declined": ("未获批准", "declined"),
     "applied": ("已申请,尚未受理", "applied for"), "in_review": ("审核中", "in review"),
     "in_force": ("生效", "in force"), "suspended": ("已暂停", "suspended"),
     "expired": ("已到期", "expired"), "withdrawn": ("已撤销", "withdrawn"),
@@ -162,6 +163,8 @@ def _standing_reasons(agreement: Agreement, entry: Entry, standing: Standing, at
     if standing.life != "in_force":
         zh, en = _LIFE[standing.life]
         found.append((f"授权不在生效状态: {zh}", f"the agreement is not in force: {en}"))
+    elif standing.terms is not None and standing.terms != digest(agreement):
+        found.append(("授权在批准之后改过", "the agreement was changed after it was approved"))
     if today < agreement.valid_from:
         found.append(
             (f"授权自 {agreement.valid_from} 起有效", f"the agreement begins on {agreement.valid_from}")

@@ -77,6 +77,14 @@ def of_batches(connection: Connection, kind: str, batches: Sequence[int]) -> lis
     return list(connection.execute(query).scalars())
 
 
+def due(connection: Connection, kind: str, subject: str) -> datetime | None:
+    """The end of the clock of the open one of this kind about this subject."""
+    mine = select(cases.c.due_at).where(
+        cases.c.kind == kind, cases.c.subject == subject, cases.c.state == "open"
+    )
+    return connection.execute(mine).scalar()
+
+
 def end_about(connection: Connection, kind: str, subject: str, outcome: str, *, at: datetime) -> None:
     """Close the open one of this kind about this subject: what it waited for has come."""
     connection.execute(

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from catalog import authorise
-from catalog.agreement import Agreement, Entry, Grant, Standing
+from catalog.agreement import Agreement, Entry
 from catalog.calendar import WorkingCalendar
 from catalog.clock import Clock
 from catalog.codes import CodeTables
 from catalog.contract import Contract, Layout, ordered, referred
-from catalog.declaration import digest, line_of, load
+from catalog.declaration import digest, load
 from catalog.divisions import Divisions
-from catalog.errors import DeclarationError, NotAuthorised, Problem
+from catalog.errors import DeclarationError, Problem
 from catalog.platform import Platform
 from catalog.windows import Windows
 from connectors.registry import Registry, default_registry
+from exchange.homefiles import HomeFiles, check_agreements, check_contracts, check_platforms
 from exchange.route import Node, Route
 from exchange.settings import ROOT
 from mappings.check import check as check_mapping
@@ -32,7 +31,11 @@ from quality.rules import check as check_suite
 from quality.suite import Suite
 from quality.suite import load as load_suite
 
-T = TypeVar("T")
+NAMED = {
+    "agreements": ("共享授权", "agreement"),
+    "clocks": ("时限", "clock"),
+    "platforms": ("平台", "platform"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,14 +67,6 @@ class Way:
             self.entry,
         )
         return digest(*parts, self.suite)
-
-    def grant(self, *, at: datetime) -> Grant:
-        """Leave to send at ``at``, or NotAuthorised. An agreement's life follows from its days here."""
-        if self.agreement is None or self.entry is None:
-            raise NotAuthorised(
-                f"交换任务 {self.route.id} 没有共享授权", f"route {self.route.id} has no agreement"
-            )
-        return authorise.grant(self.agreement, self.entry, self.contract, Standing(life="in_force"), at=at)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,14 +106,21 @@ class Declarations:
             ]
         )
 
+    def sound(self, folder: str, id: str) -> Any:
+        """The sound declaration of this folder (a key of ``NAMED``); DeclarationError with what is wrong with it."""
+        among: MappingType[str, Any] = getattr(self, folder)
+        if id in among:
+            return among[id]
+        zh, en = NAMED[folder]
+        file = f"{folder}/{id}.yaml"
+        own = [p for p in self.problems if f"/{p.file}".endswith(f"/{file}")]
+        none = Problem(file=f"catalog/{file}", line=0, zh=f"没有可用的{zh} {id}", en=f"no sound {en} {id}")
+        raise DeclarationError(own or [none])
+
     def due(self, clock: str, start: datetime) -> datetime:
         """When the term of this clock ends that ``start`` set off; DeclarationError without a sound clock."""
-        if clock not in self.clocks:
-            file = f"clocks/{clock}.yaml"
-            own = [p for p in self.problems if p.file.endswith(file)]
-            none = Problem(file=file, line=0, zh=f"没有可用的时限 {clock}", en=f"no sound clock {clock}")
-            raise DeclarationError(own or [none])
-        return self.clocks[clock].due(start, self.calendar)
+        found: Clock = self.sound("clocks", clock)
+        return found.due(start, self.calendar)
 
     @cached_property
     def families(self) -> dict[str, list[str]]:
@@ -131,76 +133,6 @@ class Declarations:
         return referred({w.contract.id for w in self.ways.values()}, self.contracts)
 
 
-class _Reader:
-    """Reads one home; collects problems, and the problems by declaration."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.problems: list[Problem] = []
-        self.paths: dict[tuple[str, str], Path] = {}
-        self.broken: dict[tuple[str, str], list[Problem]] = {}
-
-    def name(self, path: Path) -> str:
-        for root in (self.home, ROOT):
-            if path.is_relative_to(root):
-                return str(path.relative_to(root))
-        return str(path)
-
-    def report(self, kind: str, id: str, problems: Iterable[Problem]) -> None:
-        found = list(problems)
-        self.problems += found
-        if found:
-            self.broken.setdefault((kind, id), []).extend(found)
-
-    def at(self, kind: str, id: str, keys: list[Any], zh: str, en: str) -> Problem:
-        path = self.paths[(kind, id)]
-        return Problem(file=self.name(path), line=line_of(path, keys), zh=zh, en=en)
-
-    def folder(self, name: str, pattern: str, *, shipped: str | None = None) -> Iterator[Path]:
-        roots = [self.home / name]
-        if shipped and (ROOT / shipped).resolve() != (self.home / name).resolve():
-            roots.insert(0, ROOT / shipped)
-        for root in roots:
-            yield from sorted(p for p in root.glob(pattern) if p.is_file())
-
-    def all(self, kind: str, type_: type[T], folder: str, *, shipped: str | None = None) -> dict[str, T]:
-        found: dict[str, T] = {}
-        for path in self.folder(folder, "*.yaml", shipped=shipped):
-            made, problems = load(path, type_, root=self.home if path.is_relative_to(self.home) else ROOT)
-            self.keep(kind, path.name.removesuffix(".yaml"), path, made, problems, found)
-        return found
-
-    def over(self, kind: str, type_: type[T], shipped: str, own: str) -> dict[str, T]:
-        """What is shipped, where the home's file of the same name stands for it, even a broken one."""
-        paths = {p.name: p for root in (ROOT / shipped, self.home / own) for p in sorted(root.glob("*.yaml"))}
-        found: dict[str, T] = {}
-        for path in paths.values():
-            made, problems = load(path, type_, root=self.home if path.is_relative_to(self.home) else ROOT)
-            self.keep(kind, path.name.removesuffix(".yaml"), path, made, problems, found)
-        return found
-
-    def keep(
-        self, kind: str, id: str, path: Path, made: T | None, problems: list[Problem], found: dict[str, T]
-    ) -> None:
-        if (kind, id) in self.paths:
-            other = self.name(self.paths[(kind, id)])
-            problems = [
-                *problems,
-                Problem(
-                    file=self.name(path),
-                    line=0,
-                    zh=f"id 重复: {other} 已经声明了 {id}",
-                    en=f"{id} is declared already in {other}",
-                ),
-            ]
-            found.pop(id, None)
-            made = None
-        self.paths.setdefault((kind, id), path)
-        self.report(kind, id, problems)
-        if made is not None and not problems:
-            found[id] = made
-
-
 def codes_of(home: Path) -> tuple[CodeTables | None, list[Problem]]:
     own = home / "catalog" / "codes"
     shipped = ROOT / "catalog" / "codes"
@@ -210,7 +142,7 @@ def codes_of(home: Path) -> tuple[CodeTables | None, list[Problem]]:
 def read(home: Path, registry: Registry | None = None) -> Declarations:
     """Everything under ``home`` and what the project ships. Never raises for a wrong file."""
     registry = registry or default_registry()
-    r = _Reader(home)
+    r = HomeFiles(home)
     node, problems = load(home / "node.yaml", Node, root=home, named=False)
     r.problems += problems
     contracts = r.all("contract", Contract, "catalog/contracts", shipped="catalog/contracts")
@@ -236,9 +168,9 @@ def read(home: Path, registry: Registry | None = None) -> Declarations:
     calendar, problems = WorkingCalendar.load(*(f for f in files if f.is_file()))
     r.problems += problems
 
-    _check_contracts(r, contracts, codes)
-    _check_platforms(r, platforms, registry)
-    _check_agreements(r, agreements, entries, contracts, platforms)
+    check_contracts(r, contracts, codes)
+    check_platforms(r, platforms, registry)
+    check_agreements(r, agreements, entries, contracts, platforms)
     ways: dict[str, Way] = {}
     disabled: dict[str, tuple[Problem, ...]] = {
         id: tuple(found) for (kind, id), found in r.broken.items() if kind == "route"
@@ -282,113 +214,8 @@ def read(home: Path, registry: Registry | None = None) -> Declarations:
     )
 
 
-def _check_contracts(r: _Reader, contracts: dict[str, Contract], codes: CodeTables | None) -> None:
-    for contract in list(contracts.values()):
-        found = []
-        for i, field in enumerate(contract.fields):
-            if field.code_table and codes is not None and field.code_table not in codes.names:
-                found.append(
-                    r.at(
-                        "contract",
-                        contract.id,
-                        ["fields", i, "code_table"],
-                        f"没有代码表 {field.code_table}",
-                        f"no code table {field.code_table}",
-                    )
-                )
-        for i, ref in enumerate(contract.references):
-            there = contracts.get(ref.contract)
-            if there is None or ref.target not in there.names:
-                found.append(
-                    r.at(
-                        "contract",
-                        contract.id,
-                        ["references", i],
-                        f"引用的数据标准或字段不存在: {ref.contract}.{ref.target}",
-                        f"reference to an unknown contract or field: {ref.contract}.{ref.target}",
-                    )
-                )
-        r.report("contract", contract.id, found)
-        if found:
-            contracts.pop(contract.id)
-
-
-def _check_platforms(r: _Reader, platforms: dict[str, Platform], registry: Registry) -> None:
-    for platform in list(platforms.values()):
-        found = [
-            r.at("platform", platform.id, ["connector"], zh, en)
-            for zh, en in registry.check(platform.connector.kind, platform.connector.settings)
-        ]
-        r.report("platform", platform.id, found)
-        if found:
-            platforms.pop(platform.id)
-
-
-def _check_agreements(
-    r: _Reader,
-    agreements: dict[str, Agreement],
-    entries: dict[str, Entry],
-    contracts: dict[str, Contract],
-    platforms: dict[str, Platform],
-) -> None:
-    for entry in list(entries.values()):
-        if entry.contract not in contracts:
-            r.report(
-                "entry",
-                entry.id,
-                [
-                    r.at(
-                        "entry",
-                        entry.id,
-                        ["contract"],
-                        f"没有可用的数据标准 {entry.contract}",
-                        f"no sound contract {entry.contract}",
-                    )
-                ],
-            )
-            entries.pop(entry.id)
-    for entry in list(entries.values()):
-        wrong = authorise.check_entry(entry, contracts[entry.contract])
-        r.report("entry", entry.id, [r.at("entry", entry.id, ["fields"], zh, en) for zh, en in wrong])
-        if wrong:
-            entries.pop(entry.id)
-    for agreement in list(agreements.values()):
-        found = []
-        found_entry = entries.get(agreement.entry)
-        if found_entry is None:
-            found.append(
-                r.at(
-                    "agreement",
-                    agreement.id,
-                    ["entry"],
-                    f"没有可用的目录条目 {agreement.entry}",
-                    f"no sound entry {agreement.entry}",
-                )
-            )
-        else:
-            found += [
-                r.at("agreement", agreement.id, ["fields"], zh, en)
-                for zh, en in authorise.check_agreement(
-                    agreement, found_entry, contracts[found_entry.contract]
-                )
-            ]
-        if agreement.recipient not in platforms:
-            found.append(
-                r.at(
-                    "agreement",
-                    agreement.id,
-                    ["recipient"],
-                    f"没有可用的平台 {agreement.recipient}",
-                    f"no sound platform {agreement.recipient}",
-                )
-            )
-        r.report("agreement", agreement.id, found)
-        if found:
-            agreements.pop(agreement.id)
-
-
 def _way(
-    r: _Reader, route: Route, named: MappingType[str, MappingType[str, Any]], code_maps: dict[str, CodeMap]
+    r: HomeFiles, route: Route, named: MappingType[str, MappingType[str, Any]], code_maps: dict[str, CodeMap]
 ) -> tuple[Way | None, list[Problem]]:
     """The route's chain, or why it is disabled: a broken link is its own file's problem already."""
     missing: list[Problem] = []
@@ -454,7 +281,7 @@ def _way(
     return Way(route=route, **got), []
 
 
-def _masked_return(r: _Reader, ways: dict[str, Way]) -> dict[str, list[Problem]]:
+def _masked_return(r: HomeFiles, ways: dict[str, Way]) -> dict[str, list[Problem]]:
     """Collect routes that would read back what their platform was sent masked."""
     found: dict[str, list[Problem]] = {}
     for way in ways.values():
@@ -489,7 +316,7 @@ _CARRIES = re.compile(r"^contract:\s*[\"']?([a-z0-9_]+)", re.MULTILINE)
 
 def families(home: Path) -> dict[str, list[str]]:
     """Family: its contracts that a route file names, in order of reference. Reads no more than it must."""
-    r = _Reader(home)
+    r = HomeFiles(home)
     contracts = r.all("contract", Contract, "catalog/contracts", shipped="catalog/contracts")
     carried = {
         name

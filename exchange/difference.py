@@ -20,7 +20,7 @@ from catalog.contract import Contract, Layout
 from catalog.errors import NotAuthorised
 from connectors.counting import key_digits, row_hashes, sums
 from connectors.seam import KEYS, Census, Part
-from exchange import batches, register, share
+from exchange import batches, register, share, standings
 from exchange import holdings as held_copies
 from exchange.database import copy_out
 from exchange.declarations import Way
@@ -192,7 +192,9 @@ def _computed(
     if pair.share is None or not names:
         return
     try:
-        fields = batches.keep_field_set(connection, pair.share.grant(at=at).fields, at=at)
+        fields = batches.keep_field_set(
+            connection, standings.grant(connection, pair.share, at=at).fields, at=at
+        )
     except NotAuthorised:
         return
     sent = frame.filter(

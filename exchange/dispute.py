@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from catalog.contract import Contract
 from catalog.errors import LeaseLost, NotAuthorised, Refused
-from exchange import cases, follow, register, views
+from exchange import cases, follow, register, standings, views
 from exchange.follow import FINAL, Copy, Followed, Matter
 from exchange.keys import seal, unseal
 from exchange.ledger import Entry
@@ -127,7 +127,9 @@ class Disputes:
     def _check_sees(self, contract: Contract, field: str, platform: str, at: datetime) -> None:
         """NotAuthorised where no agreement shows the platform this field as it is."""
         ways = [w for w in self._stores.declarations.ways.values() if w.agreement is not None]
-        grants = [w.grant(at=at) for w in ways if (w.platform.id, w.contract.id) == (platform, contract.id)]
+        mine = [w for w in ways if (w.platform.id, w.contract.id) == (platform, contract.id)]
+        with self._stores.database.transaction() as connection:
+            grants = [standings.grant(connection, w, at=at) for w in mine]
         if any(f.name == field and f.mask is None for g in grants for f in g.fields):
             return
         raise NotAuthorised(

@@ -46,8 +46,10 @@ from exchange import (
     retention,
     settle,
     share,
+    standings,
     views,
 )
+from exchange.agreements import Agreements
 from exchange.backfill import Backfills
 from exchange.batch import Counts
 from exchange.callbacks import Callbacks
@@ -116,6 +118,7 @@ class Hub:
         self._stores = stores
         self._clock = clock
         self.pauses = Pauses(stores, clock)
+        self.agreements = Agreements(stores, clock)
         self.lags = Lags(stores, clock)
         self.recalls = Recalls(stores, clock)
         self.conflicts = Conflicts(stores, clock)
@@ -335,17 +338,7 @@ class Hub:
 
     def test(self, platform: str) -> list[Step]:
         """Test the platform's connection step by step."""
-        if platform not in self._stores.declarations.platforms:
-            raise DeclarationError(
-                [
-                    Problem(
-                        file=f"catalog/platforms/{platform}.yaml",
-                        line=0,
-                        zh=f"没有可用的平台 {platform}",
-                        en=f"no sound platform {platform}",
-                    )
-                ]
-            )
+        self._stores.declarations.sound("platforms", platform)
         return self._stores.link(platform).test()
 
     def explain(self, record: str, platform: str) -> dict[str, list[FieldDecision]]:
@@ -367,9 +360,10 @@ class Hub:
                     out[f"{contract.id}/{uid}"] = [_unlisted(f) for f in contract.fields]
                     continue
                 agreement = ways[0].agreement if ways else None
+                standing = standings.of(connection, agreement) if agreement else Standing(life="draft")
                 shown = share.record_batch(row, contract)
                 out[f"{contract.id}/{uid}"] = authorise.explain(
-                    contract, entry, agreement, Standing(life="in_force"), shown, at=at
+                    contract, entry, agreement, standing, shown, at=at
                 )
         return out
 

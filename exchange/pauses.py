@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import insert, select, update
 
-from catalog.errors import DeclarationError, Problem, Refused
+from catalog.errors import Refused
 from catalog.windows import Shut
 from exchange import gate
 from exchange.ledger import Entry
@@ -56,7 +56,7 @@ class Pauses:
 
         Raises Refused for an end that is past or a reason that says nothing.
         """
-        self._known(platform)
+        self._stores.declarations.sound("platforms", platform)
         at, reason = self._clock(), reason.strip()
         if until is not None and until <= at:
             raise Refused(
@@ -80,7 +80,7 @@ class Pauses:
 
     def resume(self, platform: str, *, by: str) -> int:
         """End every pause of the platform; how many there were. Its declared windows still hold."""
-        self._known(platform)
+        self._stores.declarations.sound("platforms", platform)
         at, name = self._clock(), f"pause/{platform}"
         with (
             self._stores.leased(name) as token,
@@ -97,13 +97,3 @@ class Pauses:
                 facts = {"pauses": ended, "by": by}
                 entries.append(Entry(kind="platform_resumed", subject=platform, facts=facts))
         return len(ended)
-
-    def _known(self, platform: str) -> None:
-        if platform not in self._stores.declarations.platforms:
-            problem = Problem(
-                file=f"catalog/platforms/{platform}.yaml",
-                line=0,
-                zh=f"没有可用的平台 {platform}",
-                en=f"no sound platform {platform}",
-            )
-            raise DeclarationError([problem])

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from catalog.errors import LeishuError, NotAuthorised
 from connectors.seam import Payload
-from exchange import answers, batches, gate, holdings, outbox
+from exchange import answers, batches, gate, holdings, outbox, standings
 from exchange.batch import Counts
 from exchange.batches import Batch
 from exchange.declarations import Way
@@ -86,7 +86,8 @@ def _withdrawn(stores: Stores, way: Way, batch: Batch, at: datetime) -> LeishuEr
         )
     if gives:
         try:
-            way.grant(at=at)
+            with stores.database.transaction() as connection:
+                standings.grant(connection, way, at=at)
         except NotAuthorised as error:
             return error
     if way.revision != batch.revision:

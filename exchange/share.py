@@ -18,7 +18,7 @@ from catalog.authorise import authorise, in_scope
 from catalog.conform import conform
 from catalog.contract import Contract
 from catalog.shape import to_batch
-from exchange import batches, cases, gate, holdings, outbox, register
+from exchange import batches, cases, gate, holdings, outbox, register, standings
 from exchange.batch import Counts
 from exchange.declarations import Way
 from exchange.keys import row_digests, unseal_values
@@ -79,8 +79,9 @@ def prepare(stores: Stores, route: str, *, at: datetime, selection: Selection | 
             return [b.id for b in waiting]
         if selection is None and gate.waits(stores, way.platform, at=at):
             return []  # selected at the opening, each record in its latest version
-        grant = None if selection is not None and selection.withdraw else way.grant(at=at)
         with stores.database.transaction() as connection:
+            taken_back = selection is not None and selection.withdraw
+            grant = None if taken_back else standings.grant(connection, way, at=at)
             fields = batches.keep_field_set(connection, grant.fields if grant else (), at=at)
             after = batches.scan_of(connection, route, way.revision)
             upto = register.changed_upto(connection, way.contract)
@@ -229,7 +230,8 @@ def projected(stores: Stores, way: Way, rows: pl.DataFrame, *, at: datetime) -> 
     mapper = bind(
         way.mapping, contract, way.layout, dict(declared.code_maps), time_zone=way.platform.time_zone
     )
-    grant = way.grant(at=at)
+    with stores.database.transaction() as connection:
+        grant = standings.grant(connection, way, at=at)
     send = _Send(way=way, token=0, grant=grant, fields="", after=(0, -1), at=at, mapper=mapper)
     projection = authorise(
         _batch(stores, send, rows, pl.lit(True)), grant, contract=contract, keys=stores.keyring

@@ -292,6 +292,18 @@ pauses = Table(  # by a person
     Column("ended_at", Instant),  # resumed before its end
     Column("ended_by", Text),
 )
+standings = Table(  # where an agreement stands, by its latest step
+    "standings",
+    metadata,
+    Column("agreement", Text, primary_key=True),
+    Column("life", Text, nullable=False),
+    Column("terms", Text),  # digest of what was applied for; null: it stands by its file
+    Column("number", Text),  # of its approval
+    Column("by", Text, nullable=False),
+    Column("reason", Text),
+    Column("applied_by", Text),
+    Column("since", Instant, nullable=False),
+)
 breakers = Table(  # how a platform answers; shared by all workers, operational, not evidence
     "breakers",
     metadata,

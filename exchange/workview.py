@@ -16,7 +16,7 @@ from catalog.agreement import Agreement, Entry, Grant, Standing
 from catalog.contract import Contract
 from catalog.declaration import parse
 from catalog.errors import NotAuthorised
-from exchange import batches, quarantine, rework
+from exchange import batches, quarantine, rework, standings
 from exchange.declarations import Way
 from exchange.quarantine import WAITING, Kept
 from exchange.rework import Ready, Tried
@@ -118,7 +118,7 @@ def _trials(
     shares = [
         w for w in stores.declarations.ways.values() if w.contract.id == way.contract.id and w.agreement
     ]
-    now = {w.route.id: (w.platform.id, _today(w, at)) for w in shares}
+    now = {w.route.id: (w.platform.id, _today(connection, w, at)) for w in shares}
     scopes: dict[str, list[bool]] = {}
     former: dict[tuple[str, str], tuple[str, Grant | None] | None] = {}
 
@@ -166,9 +166,9 @@ def _whole(batch: pa.RecordBatch, contract: Contract) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _today(way: Way, at: datetime) -> Grant | None:
+def _today(connection: Connection, way: Way, at: datetime) -> Grant | None:
     try:
-        return way.grant(at=at)
+        return standings.grant(connection, way, at=at)
     except NotAuthorised:
         return None
 

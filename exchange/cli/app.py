@@ -9,6 +9,7 @@ import typer
 
 from catalog.errors import say
 from exchange.cli import opening
+from exchange.cli.agreement import agreements
 from exchange.cli.backfill import backfill
 from exchange.cli.conflicts import conflicts
 from exchange.cli.corrections import dispute, recall
@@ -39,6 +40,7 @@ app.add_typer(backfill, name="backfill")
 app.add_typer(conflicts, name="conflicts")
 app.add_typer(dispute, name="dispute")
 app.add_typer(recall, name="recall")
+app.add_typer(agreements, name="agreements")
 
 
 def _version(asked: bool) -> None:

@@ -13,6 +13,7 @@ from catalog.authorise import FieldDecision
 from catalog.errors import Problem
 from connectors.seam import Step
 from exchange.acts import Skipped
+from exchange.agreements import AgreementStanding
 from exchange.backfill import Backfill
 from exchange.conflicts import Conflict
 from exchange.dispute import Dispute
@@ -381,6 +382,20 @@ class RecallList:
     recalls: list[Recall]
 
 
+@dataclass(frozen=True, kw_only=True)
+class AgreementsList:
+    """leishu agreements list"""
+
+    agreements: list[AgreementStanding]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgreementStep:
+    """leishu agreements apply, review, suspend, resume, withdraw: where it stands then"""
+
+    agreement: AgreementStanding
+
+
 COMMANDS: tuple[tuple[str, type], ...] = (
     ("init", Init),
     ("check", Check),
@@ -430,4 +445,10 @@ COMMANDS: tuple[tuple[str, type], ...] = (
     ("recall list", RecallList),
     ("recall show", RecallShow),
     ("recall lift", RecallShow),
+    ("agreements list", AgreementsList),
+    ("agreements apply", AgreementStep),
+    ("agreements review", AgreementStep),
+    ("agreements suspend", AgreementStep),
+    ("agreements resume", AgreementStep),
+    ("agreements withdraw", AgreementStep),
 )

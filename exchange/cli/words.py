@@ -110,6 +110,12 @@ CASES: Titles = MappingProxyType({
     "lag": ("滞后超限", "lag over its bound"),
     "recall": ("撤回未办结", "recall not done"),
     "dispute": ("校核待办", "dispute"),
+    "agreement": ("授权申请待答复", "application to be answered"),
+})  # fmt: skip
+LIVES: Titles = MappingProxyType({
+    "draft": ("未申请", "not applied for"), "applied": ("已申请", "applied for"), "in_review": ("审核中", "in review"),
+    "declined": ("未获批准", "declined"), "in_force": ("在用", "in force"), "suspended": ("暂停", "suspended"),
+    "expired": ("到期", "expired"), "withdrawn": ("撤销", "withdrawn"),
 })  # fmt: skip
 DISPUTES: Titles = MappingProxyType({
     "open": ("待答复", "to be answered"), "upheld": ("维持", "stands"), "corrected": ("已更正, 送达中", "corrected, on its way"),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from catalog.calendar import CHINA
 from demo import acts
 from demo.platforms.columns import CONTRACTS, TABLES
 from exchange import backfill
@@ -40,7 +41,7 @@ def at_the_city(scene: Scene, statement: str) -> None:
 
 def test_a_year_of_parts_beside_what_runs_ends_as_a_serial_run(postgres_server: str, tmp_path: Path) -> None:
     days, live = doses.dose((4, 2), (365, 40))
-    today = datetime.now(UTC).date()
+    today = datetime.now(CHINA).date()
     spread = (
         "UPDATE %s SET updated_at = now() - make_interval(days => 1 + abs(hashtext(id::text)) %% "
         + str(days)

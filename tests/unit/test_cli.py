@@ -6,13 +6,14 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
+from catalog.agreement import Life
 from catalog.authorise import FieldDecision
 from catalog.errors import (
     Blocked,
@@ -29,6 +30,7 @@ from catalog.platform import Connector, Platform
 from catalog.windows import Shut
 from connectors.seam import Step
 from exchange.acts import Done, Skipped
+from exchange.agreements import AgreementStanding
 from exchange.backfill import Backfill, PartDone
 from exchange.cli import main, opening, receive, runs
 from exchange.cli.outputs import COMMANDS
@@ -225,6 +227,27 @@ class FakeConflicts:
         return self._one(registered="乙", sender="乙", choice="sender")
 
 
+class FakeAgreements:
+    """Answers as Hub's desk of agreements does."""
+
+    def __init__(self, hub: FakeHub) -> None:
+        self.hub = hub
+
+    def _one(self, life: Life = "applied") -> AgreementStanding:
+        return AgreementStanding(
+            agreement="national.key_unit", title="重点单位", recipient="national", purpose="核查", life=life,
+            number=None, valid_from=date(2026, 1, 1), valid_to=date(2026, 12, 31), due_at=datetime(2026, 11, 24, tzinfo=UTC), by="王", reason=None,
+            since=datetime(2026, 11, 24, tzinfo=UTC),
+        )  # fmt: skip
+
+    def listed(self) -> list[AgreementStanding]:
+        return self.hub._or("agreements", [self._one()])
+
+    def step(self, id: str, what: str, *, by: str, number: str = "", reason: str = "") -> AgreementStanding:
+        self.hub.asked.append(f"{what} {id} {number}{reason}".strip())
+        return self._one()
+
+
 class FakeBackfills:
     """Answers as Hub's desk of backfills does."""
 
@@ -407,6 +430,10 @@ class FakeHub:
         return FakeConflicts(self)
 
     @property
+    def agreements(self) -> FakeAgreements:
+        return FakeAgreements(self)
+
+    @property
     def backfills(self) -> FakeBackfills:
         return FakeBackfills(self)
 
@@ -551,6 +578,12 @@ LINES = {
     "backfill show": ["backfill", "show", "4"],
     "backfill resume": ["backfill", "resume", "4"],
     "backfill stop": ["backfill", "stop", "4"],
+    "agreements list": ["agreements", "list"],
+    "agreements apply": ["agreements", "apply", "national.key_unit"],
+    "agreements review": ["agreements", "review", "national.key_unit", "--approve", "--number", "1号"],
+    "agreements suspend": ["agreements", "suspend", "national.key_unit", "--reason", "核查"],
+    "agreements resume": ["agreements", "resume", "national.key_unit"],
+    "agreements withdraw": ["agreements", "withdraw", "national.key_unit", "--reason", "目的已实现"],
     "conflicts list": ["conflicts", "list"],
     "conflicts show": ["conflicts", "show", "7"],
     "conflicts resolve": ["conflicts", "resolve", "7", "--take", "sender"],
@@ -569,7 +602,7 @@ LINES = {
     "ledger rebuild": ["ledger", "rebuild", "--check"],
 }
 EMPTY: dict[str, Any] = {
-    "recalls": [], "backfills": [], "disputes": [], "conflicts": [],
+    "recalls": [], "agreements": [], "backfills": [], "disputes": [], "conflicts": [],
     "groups": [], "history": [], "preview": [], "some_left": True,
     "compared": [],
     "status": [], "cases": [], "batches": [], "statement": [], "trace": [], "quarantined": [], "quarantined_row": None,
@@ -938,3 +971,12 @@ def test_a_record_behind_recall_opens_one(hub: Use) -> None:
     main(["recall", "open", UID, "--reason", "有误"])
     assert seen.asked == [f"recall {UID} 有误 True", f"recall {UID} 有误 False"]
     assert main(["recall", UID]) == 2, "without a reason"
+
+
+def test_a_review_takes_in_hand_approves_or_declines(hub: Use) -> None:
+    fake = hub()
+    assert main(["agreements", "review", "a"]) == 0
+    assert main(["agreements", "review", "a", "--approve", "--number", "1号"]) == 0
+    assert main(["agreements", "review", "a", "--decline", "--reason", "不符"]) == 0
+    assert fake.asked == ["take a", "approve a 1号", "decline a 不符"]
+    assert main(["agreements", "review", "a", "--approve", "--decline"]) == 2

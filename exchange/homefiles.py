@@ -1,0 +1,194 @@
+"""The declaration files of one home, what is wrong with each, and the checks of one against another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from catalog import authorise
+from catalog.agreement import Agreement, Entry
+from catalog.codes import CodeTables
+from catalog.contract import Contract
+from catalog.declaration import line_of, load
+from catalog.errors import Problem
+from catalog.platform import Platform
+from connectors.registry import Registry
+from exchange.settings import ROOT
+
+T = TypeVar("T")
+
+
+class HomeFiles:
+    """Reads one home; collects problems, and the problems by declaration."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.problems: list[Problem] = []
+        self.paths: dict[tuple[str, str], Path] = {}
+        self.broken: dict[tuple[str, str], list[Problem]] = {}
+
+    def name(self, path: Path) -> str:
+        for root in (self.home, ROOT):
+            if path.is_relative_to(root):
+                return str(path.relative_to(root))
+        return str(path)
+
+    def report(self, kind: str, id: str, problems: Iterable[Problem]) -> None:
+        found = list(problems)
+        self.problems += found
+        if found:
+            self.broken.setdefault((kind, id), []).extend(found)
+
+    def at(self, kind: str, id: str, keys: list[Any], zh: str, en: str) -> Problem:
+        path = self.paths[(kind, id)]
+        return Problem(file=self.name(path), line=line_of(path, keys), zh=zh, en=en)
+
+    def folder(self, name: str, pattern: str, *, shipped: str | None = None) -> Iterator[Path]:
+        roots = [self.home / name]
+        if shipped and (ROOT / shipped).resolve() != (self.home / name).resolve():
+            roots.insert(0, ROOT / shipped)
+        for root in roots:
+            yield from sorted(p for p in root.glob(pattern) if p.is_file())
+
+    def all(self, kind: str, type_: type[T], folder: str, *, shipped: str | None = None) -> dict[str, T]:
+        found: dict[str, T] = {}
+        for path in self.folder(folder, "*.yaml", shipped=shipped):
+            made, problems = load(path, type_, root=self.home if path.is_relative_to(self.home) else ROOT)
+            self.keep(kind, path.name.removesuffix(".yaml"), path, made, problems, found)
+        return found
+
+    def over(self, kind: str, type_: type[T], shipped: str, own: str) -> dict[str, T]:
+        """What is shipped, where the home's file of the same name stands for it, even a broken one."""
+        paths = {p.name: p for root in (ROOT / shipped, self.home / own) for p in sorted(root.glob("*.yaml"))}
+        found: dict[str, T] = {}
+        for path in paths.values():
+            made, problems = load(path, type_, root=self.home if path.is_relative_to(self.home) else ROOT)
+            self.keep(kind, path.name.removesuffix(".yaml"), path, made, problems, found)
+        return found
+
+    def keep(
+        self, kind: str, id: str, path: Path, made: T | None, problems: list[Problem], found: dict[str, T]
+    ) -> None:
+        if (kind, id) in self.paths:
+            other = self.name(self.paths[(kind, id)])
+            problems = [
+                *problems,
+                Problem(
+                    file=self.name(path),
+                    line=0,
+                    zh=f"id 重复: {other} 已经声明了 {id}",
+                    en=f"{id} is declared already in {other}",
+                ),
+            ]
+            found.pop(id, None)
+            made = None
+        self.paths.setdefault((kind, id), path)
+        self.report(kind, id, problems)
+        if made is not None and not problems:
+            found[id] = made
+
+
+def check_contracts(r: HomeFiles, contracts: dict[str, Contract], codes: CodeTables | None) -> None:
+    for contract in list(contracts.values()):
+        found = []
+        for i, field in enumerate(contract.fields):
+            if field.code_table and codes is not None and field.code_table not in codes.names:
+                found.append(
+                    r.at(
+                        "contract",
+                        contract.id,
+                        ["fields", i, "code_table"],
+                        f"没有代码表 {field.code_table}",
+                        f"no code table {field.code_table}",
+                    )
+                )
+        for i, ref in enumerate(contract.references):
+            there = contracts.get(ref.contract)
+            if there is None or ref.target not in there.names:
+                found.append(
+                    r.at(
+                        "contract",
+                        contract.id,
+                        ["references", i],
+                        f"引用的数据标准或字段不存在: {ref.contract}.{ref.target}",
+                        f"reference to an unknown contract or field: {ref.contract}.{ref.target}",
+                    )
+                )
+        r.report("contract", contract.id, found)
+        if found:
+            contracts.pop(contract.id)
+
+
+def check_platforms(r: HomeFiles, platforms: dict[str, Platform], registry: Registry) -> None:
+    for platform in list(platforms.values()):
+        found = [
+            r.at("platform", platform.id, ["connector"], zh, en)
+            for zh, en in registry.check(platform.connector.kind, platform.connector.settings)
+        ]
+        r.report("platform", platform.id, found)
+        if found:
+            platforms.pop(platform.id)
+
+
+def check_agreements(
+    r: HomeFiles,
+    agreements: dict[str, Agreement],
+    entries: dict[str, Entry],
+    contracts: dict[str, Contract],
+    platforms: dict[str, Platform],
+) -> None:
+    for entry in list(entries.values()):
+        if entry.contract not in contracts:
+            r.report(
+                "entry",
+                entry.id,
+                [
+                    r.at(
+                        "entry",
+                        entry.id,
+                        ["contract"],
+                        f"没有可用的数据标准 {entry.contract}",
+                        f"no sound contract {entry.contract}",
+                    )
+                ],
+            )
+            entries.pop(entry.id)
+    for entry in list(entries.values()):
+        wrong = authorise.check_entry(entry, contracts[entry.contract])
+        r.report("entry", entry.id, [r.at("entry", entry.id, ["fields"], zh, en) for zh, en in wrong])
+        if wrong:
+            entries.pop(entry.id)
+    for agreement in list(agreements.values()):
+        found = []
+        found_entry = entries.get(agreement.entry)
+        if found_entry is None:
+            found.append(
+                r.at(
+                    "agreement",
+                    agreement.id,
+                    ["entry"],
+                    f"没有可用的目录条目 {agreement.entry}",
+                    f"no sound entry {agreement.entry}",
+                )
+            )
+        else:
+            found += [
+                r.at("agreement", agreement.id, ["fields"], zh, en)
+                for zh, en in authorise.check_agreement(
+                    agreement, found_entry, contracts[found_entry.contract]
+                )
+            ]
+        if agreement.recipient not in platforms:
+            found.append(
+                r.at(
+                    "agreement",
+                    agreement.id,
+                    ["recipient"],
+                    f"没有可用的平台 {agreement.recipient}",
+                    f"no sound platform {agreement.recipient}",
+                )
+            )
+        r.report("agreement", agreement.id, found)
+        if found:
+            agreements.pop(agreement.id)
