@@ -9,9 +9,10 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from benchmarks.records import STATUS, TABLE, columns
-from catalog.agreement import AgreedField, Agreement, Approval, Entry, EntryField, RowScope
+from catalog.agreement import AgreedField, Agreement, Approval, RowScope
 from catalog.contract import Contract, Layout
 from catalog.declaration import dump
+from catalog.entry import Entry, EntryField
 from catalog.platform import Connector, Platform
 from catalog.shape import Field
 from exchange.route import Node, Route

@@ -1,4 +1,4 @@
-"""Entry (目录条目), Agreement (共享授权), Standing and the Grant that follows from them."""
+"""Agreement (共享授权), its Standing, and the Grant that follows from them."""
 
 from __future__ import annotations
 
@@ -6,52 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Literal
 
-ShareType = Literal["unconditional", "conditional", "none"]  # 无条件 有条件 不予
 Life = Literal["draft", "applied", "in_review", "declined", "in_force", "suspended", "expired", "withdrawn"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class EntryField:
-    """A field's terms in the catalog."""
-
-    name: str
-    share_type: ShareType
-    classified: bool = False  # 涉密: blocks a whole batch, is never masked
-    condition: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """What a providing department has in the sharing catalog.
-
-    13 core metadata of the 政务信息资源目录编制指南 (2017) and the four facets 范围, 流程, 渠道, 方式
-    of 气发〔2023〕90号 二(二); code and version are given by the catalog authority.
-    """
-
-    id: str
-    code: str  # 信息资源代码
-    version: str
-    state: Literal["draft", "in_review", "published", "withdrawn"]
-    title: str
-    title_en: str = ""
-    category: str  # 信息资源分类
-    provider: str  # 提供方
-    provider_uscc: str
-    summary: str
-    format: str  # 库表, 文件, 接口
-    share_type: ShareType
-    share_condition: str = ""
-    share_method: str
-    open_type: str
-    cycle: str  # 更新周期, CT_CYCLE title
-    published_at: date
-    related_codes: tuple[str, ...] = ()
-    scope: str  # 范围
-    process: str  # 流程
-    channel: str  # 渠道
-    method: str  # 方式
-    contract: str
-    fields: tuple[EntryField, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

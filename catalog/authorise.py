@@ -1,7 +1,7 @@
 """Authorisation: what may leave, to whom, decided at one instant. Deny is the default.
 
 ``grant`` decides once for a batch, ``authorise`` applies it to rows, ``explain`` says it to a person,
-``check_entry`` and ``check_agreement`` find at load time what would deny later.
+``check_agreement`` finds at load time what would deny later.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from catalog import envelope, predicate
-from catalog.agreement import AgreedField, Agreement, Entry, Grant, RowScope, Standing
+from catalog.agreement import AgreedField, Agreement, Grant, RowScope, Standing
 from catalog.contract import DIVISION, Contract
 from catalog.declaration import digest
 from catalog.divisions import in_subtree, root_prefix
-from catalog.errors import NotAuthorised
+from catalog.entry import Entry, check_entry
+from catalog.errors import NotAuthorised, Reason
 from catalog.keyring import Keyring
 from catalog.masks import MASKS, Mask
 from catalog.shape import Field
@@ -28,7 +29,6 @@ from catalog.verdict import Verdict, decide, violations
 
 OUT_OF_SCOPE = "out_of_scope"
 CHINA = ZoneInfo("Asia/Shanghai")
-_STRICTNESS = {"unconditional": 0, "conditional": 1, "none": 2}
 _LIFE = {
     "draft": ("未申请", "not applied for"), "declined": ("未获批准", "declined"),
     "applied": ("已申请,尚未受理", "applied for"), "in_review": ("审核中", "in review"),
@@ -36,7 +36,6 @@ _LIFE = {
     "expired": ("已到期", "expired"), "withdrawn": ("已撤销", "withdrawn"),
 }  # fmt: skip
 
-Reason = tuple[str, str]  # Chinese, English
 Masks = Mapping[str, Mask]
 
 
@@ -53,34 +52,6 @@ class FieldDecision:
     reason_en: str
     agreement: str | None  # id
     revision: str | None  # digest of the declarations that decided, where a grant came about
-
-
-def check_entry(entry: Entry, contract: Contract) -> list[Reason]:
-    """What is wrong with an entry over its contract; any of it denies. Empty = sound.
-
-    An entry is never looser than its strictest field; what is classified has no place in a published
-    entry (state and work secrets are outside the regulation of State Council Order 809, arts 2-3).
-    """
-    found: list[Reason] = []
-    if entry.contract != contract.id:
-        found.append((f"目录条目 {entry.id} 对应的数据标准是 {entry.contract},不是 {contract.id}",
-                      f"entry {entry.id} is of contract {entry.contract}, not of {contract.id}"))  # fmt: skip
-    names = [f.name for f in entry.fields]
-    for name in sorted({n for n in names if names.count(n) > 1}):
-        found.append((f"目录条目的字段重复: {name}", f"the entry names a field twice: {name}"))
-    for f in entry.fields:
-        if f.name not in contract.by_name:
-            found.append(
-                (f"数据标准 {contract.id} 没有字段 {f.name}", f"contract {contract.id} has no field {f.name}")
-            )
-        if f.classified and entry.state == "published":
-            found.append((f"已发布的条目含涉密字段 {f.name},整批不得共享",
-                          f"the published entry holds a classified field {f.name}: nothing of it may be shared"))  # fmt: skip
-        if _STRICTNESS[f.share_type] > _STRICTNESS[entry.share_type]:
-            found.append(
-                (f"条目的共享类型宽于字段 {f.name}", f"the entry's share type is looser than field {f.name}")
-            )
-    return found
 
 
 def _field_reasons(agreed: AgreedField, entry: Entry, contract: Contract, masks: Masks) -> list[Reason]:

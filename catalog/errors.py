@@ -25,6 +25,9 @@ def say(zh: str, en: str) -> str:
     return en if language() == "en" else zh
 
 
+Reason = tuple[str, str]  # Chinese, English
+
+
 class LeishuError(Exception):
     """Root of the tree; never raised itself."""
 

@@ -10,13 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from catalog.agreement import Agreement, Entry
+from catalog.agreement import Agreement
 from catalog.calendar import WorkingCalendar
 from catalog.clock import Clock
 from catalog.codes import CodeTables
 from catalog.contract import Contract, Layout, ordered, referred
 from catalog.declaration import digest, load
 from catalog.divisions import Divisions
+from catalog.entry import Entry
 from catalog.errors import DeclarationError, Problem
 from catalog.platform import Platform
 from catalog.windows import Windows

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from catalog import authorise
-from catalog.agreement import Agreement, Entry
+from catalog.agreement import Agreement
 from catalog.codes import CodeTables
 from catalog.contract import Contract
 from catalog.declaration import line_of, load
+from catalog.entry import Entry, check_entry
 from catalog.errors import Problem
 from catalog.platform import Platform
 from connectors.registry import Registry
@@ -155,7 +156,7 @@ def check_agreements(
             )
             entries.pop(entry.id)
     for entry in list(entries.values()):
-        wrong = authorise.check_entry(entry, contracts[entry.contract])
+        wrong = check_entry(entry, contracts[entry.contract])
         r.report("entry", entry.id, [r.at("entry", entry.id, ["fields"], zh, en) for zh, en in wrong])
         if wrong:
             entries.pop(entry.id)

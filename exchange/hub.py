@@ -12,8 +12,6 @@ from typing import Any, Literal, TypeVar
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from catalog import authorise
-from catalog.agreement import Standing
 from catalog.authorise import FieldDecision
 from catalog.errors import (
     Blocked,
@@ -27,7 +25,6 @@ from catalog.errors import (
     Unavailable,
     Unreadable,
 )
-from catalog.shape import Field
 from catalog.windows import Shut
 from connectors.credentials import Credentials, LocalCredentials
 from connectors.registry import default_registry
@@ -37,6 +34,7 @@ from exchange import (
     breaker,
     collect,
     declarations,
+    explaining,
     gate,
     intake,
     ledger,
@@ -46,7 +44,6 @@ from exchange import (
     retention,
     settle,
     share,
-    standings,
     views,
 )
 from exchange.agreements import Agreements
@@ -343,29 +340,7 @@ class Hub:
 
     def explain(self, record: str, platform: str) -> dict[str, list[FieldDecision]]:
         """Field by field what the platform may have of this record, by contract and uid."""
-        out: dict[str, list[FieldDecision]] = {}
-        at = self._clock()
-        with self._stores.database.transaction() as connection:
-            for contract, uid in views.find(self._stores, connection, record, at):
-                row = register.current(connection, contract, [uid])
-                ways = [
-                    w
-                    for w in self._stores.declarations.ways.values()
-                    if w.platform.id == platform and w.contract.id == contract.id and w.agreement is not None
-                ]
-                entry = next(
-                    (e for e in self._stores.declarations.entries.values() if e.contract == contract.id), None
-                )
-                if entry is None:
-                    out[f"{contract.id}/{uid}"] = [_unlisted(f) for f in contract.fields]
-                    continue
-                agreement = ways[0].agreement if ways else None
-                standing = standings.of(connection, agreement) if agreement else Standing(life="draft")
-                shown = share.record_batch(row, contract)
-                out[f"{contract.id}/{uid}"] = authorise.explain(
-                    contract, entry, agreement, standing, shown, at=at
-                )
-        return out
+        return explaining.explain(self._stores, record, platform, at=self._clock())
 
     def verify(self, witness: Path | None) -> list[Break]:
         """The ledger's breaks, against the witness file (ours, or a copy kept elsewhere).
@@ -465,17 +440,3 @@ def _summed(done: dict[str, list[dict[str, int]]]) -> dict[str, dict[str, int]]:
         route: {name: sum(c.get(name, 0) for c in counts) for name in sorted({n for c in counts for n in c})}
         for route, counts in done.items()
     }
-
-
-def _unlisted(field: Field) -> FieldDecision:
-    return FieldDecision(
-        field=field.name,
-        title=field.title,
-        title_en=field.title_en,
-        decision="withheld",
-        mask=None,
-        reason_zh="目录里没有这份数据标准的可用条目",
-        reason_en="the catalog has no sound entry of this contract",
-        agreement=None,
-        revision=None,
-    )

@@ -12,9 +12,10 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 
 from catalog import authorise, envelope
-from catalog.agreement import Agreement, Entry, Grant, Standing
+from catalog.agreement import Agreement, Grant, Standing
 from catalog.contract import Contract
 from catalog.declaration import parse
+from catalog.entry import Entry
 from catalog.errors import NotAuthorised
 from exchange import batches, quarantine, rework, standings
 from exchange.declarations import Way

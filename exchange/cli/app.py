@@ -11,6 +11,7 @@ from catalog.errors import say
 from exchange.cli import opening
 from exchange.cli.agreement import agreements
 from exchange.cli.backfill import backfill
+from exchange.cli.catalog import catalog
 from exchange.cli.conflicts import conflicts
 from exchange.cli.corrections import dispute, recall
 from exchange.cli.frame import (
@@ -41,6 +42,7 @@ app.add_typer(conflicts, name="conflicts")
 app.add_typer(dispute, name="dispute")
 app.add_typer(recall, name="recall")
 app.add_typer(agreements, name="agreements")
+app.add_typer(catalog, name="catalog")
 
 
 def _version(asked: bool) -> None:

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import typer
 
-from catalog.agreement import Agreement, Entry
+from catalog.agreement import Agreement
 from catalog.clock import Clock
 from catalog.contract import Contract, Layout
 from catalog.declaration import json_schema
+from catalog.entry import Entry
 from catalog.masks import MASKS
 from catalog.platform import Platform
 from exchange.cli.app import app

@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog import declaration, envelope
-from catalog.agreement import AgreedField, Agreement, Approval, Entry, EntryField, RowScope, Standing
+from catalog.agreement import AgreedField, Agreement, Approval, RowScope, Standing
 from catalog.authorise import authorise, explain, grant
 from catalog.codes import CodeTables
 from catalog.conform import conform
 from catalog.contract import Contract, Layout, Operation
 from catalog.divisions import Divisions
+from catalog.entry import Entry, EntryField
 from catalog.errors import NotAuthorised
 from catalog.masks import MASKS
 from catalog.platform import Connector, Platform

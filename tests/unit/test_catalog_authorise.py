@@ -7,9 +7,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from catalog.agreement import AgreedField, Agreement, Approval, Entry, EntryField, Grant, RowScope, Standing
-from catalog.authorise import authorise, check_agreement, check_entry, explain, grant
+from catalog.agreement import AgreedField, Agreement, Approval, Grant, RowScope, Standing
+from catalog.authorise import authorise, check_agreement, explain, grant
 from catalog.contract import Contract
+from catalog.entry import Entry, EntryField, check_entry
 from catalog.errors import NotAuthorised
 from catalog.shape import Field
 

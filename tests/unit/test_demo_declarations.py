@@ -11,13 +11,14 @@ import pyarrow as pa
 import pytest
 
 from catalog import envelope
-from catalog.agreement import Agreement, Entry, Standing
-from catalog.authorise import check_agreement, check_entry, grant
+from catalog.agreement import Agreement, Standing
+from catalog.authorise import check_agreement, grant
 from catalog.codes import CodeTables
 from catalog.conform import conform
 from catalog.contract import Contract, Layout
 from catalog.declaration import load
 from catalog.divisions import Divisions
+from catalog.entry import Entry, check_entry
 from catalog.platform import Platform
 from catalog.shape import Reference
 from catalog.verdict import ERROR
