@@ -7,18 +7,16 @@ no text of a record can become a formula. What comes back is read as a stranger'
 from __future__ import annotations
 
 import io
-import re
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import openpyxl
-from openpyxl.cell import Cell, WriteOnlyCell
-from openpyxl.styles import Alignment, Font, PatternFill, Protection
+from openpyxl.cell import WriteOnlyCell
+from openpyxl.styles import Font, PatternFill, Protection
 
-from catalog import envelope
+from catalog import envelope, sheets
 from catalog.contract import Contract, Layout
 from catalog.errors import Unreadable
 from catalog.shape import Field
@@ -29,12 +27,6 @@ COLUMNS = ("行号", "主键", "信息项", "列名", "原值", "原因", "改�
 WIDTHS = (8, 24, 22, 20, 32, 30, 46, 32, 22)
 HIDDEN = "***"  # stands for a value of class L2 or L3
 EMPTY = "(空)"  # as a correction: the value is to be empty
-MOST_BYTES = 20 * 2**20
-MOST_PLAIN = 200 * 2**20  # unpacked
-MOST_ROWS = 200_000
-MOST_TEXT = 32_000  # characters of a cell
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _CURES = {
     "required": "必填, 请补上", "length": "超长, 请缩短", "type": "类型不对, 请按标准填写", "masked": "含星号, 请填完整值",
     "code_table": "不在代码表内, 请改用标准代码", "division": "区划代码不存在, 请核对", "format": "格式不对, 请按标准填写",
@@ -82,36 +74,16 @@ def written(way: Way, cases: Sequence[Case], *, number: str, at: datetime) -> by
     title = WriteOnlyCell(sheet, f"{way.platform.title} · {way.contract.title} · {number} · {at:%Y-%m-%d}")
     title.font = Font(bold=True)
     sheet.append([title])
-    sheet.append([_head(sheet, c) for c in COLUMNS])
+    sheet.append([sheets.head(sheet, c) for c in COLUMNS])
     for case in cases:
         for cells in _lines(way, case):
-            made = [_cell(sheet, c) for c in cells]
+            made = [sheets.text_cell(sheet, c) for c in cells]
             made[7].protection = Protection(locked=False)
             made[7].fill = PatternFill("solid", fgColor="FFF9DB")
             sheet.append(made)
     out = io.BytesIO()
     book.save(out)
     return out.getvalue()
-
-
-def _head(sheet: Any, text: str) -> Cell:
-    cell: Cell = WriteOnlyCell(sheet, text)
-    cell.font, cell.fill = Font(bold=True), PatternFill("solid", fgColor="DDE6F0")
-    return cell
-
-
-def _cell(sheet: Any, text: str) -> Cell:
-    """Text, whatever it looks like: never a number, a date or a formula."""
-    cell: Cell = WriteOnlyCell(sheet, plain(text))
-    cell.data_type, cell.number_format = "s", "@"
-    cell.alignment = Alignment(vertical="top", wrap_text=True)
-    return cell
-
-
-def plain(text: str) -> str:
-    """The text without what steers a spreadsheet: an apostrophe in front of a formula's first character."""
-    text = _CONTROL.sub("\ufffd", text)[:MOST_TEXT]
-    return "'" + text if text.lstrip(" \u3000").startswith(_FORMULA) or text.startswith(_FORMULA) else text
 
 
 def _lines(way: Way, case: Case) -> list[tuple[str, ...]]:
@@ -181,17 +153,10 @@ def _text(value: object) -> str:
 
 def read(content: bytes) -> list[Correction]:
     """The corrections that a returned list holds. Unreadable, with what is wrong in which line, for any other file."""
-    if len(content) > MOST_BYTES:
-        raise _bad(f"文件超过 {MOST_BYTES >> 20} MB", f"the file is larger than {MOST_BYTES >> 20} MB")
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as packed:
-            if sum(i.file_size for i in packed.infolist()) > MOST_PLAIN:
-                raise _bad("文件解压后过大", "the file unpacks to too much")
-        book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, keep_links=False)
-    except Unreadable:
-        raise
-    except Exception:  # a damaged file fails anywhere in zipfile, openpyxl and expat
-        raise _bad("不是可读的 XLSX 文件", "this is no XLSX file that can be read") from None
+        book = sheets.opened(content)
+    except Unreadable as error:
+        raise _bad(error.zh, error.en) from None
     try:
         if SHEET not in book.sheetnames:
             raise _bad(f"没有工作表 {SHEET}", f"it has no sheet {SHEET}")
@@ -211,8 +176,8 @@ def _corrections(sheet: Any) -> list[Correction]:
     found: list[Correction] = []
     seen: dict[tuple[str, str], str | None] = {}
     for line, cells in enumerate(sheet.iter_rows(), 1):
-        if line > MOST_ROWS:
-            raise _bad(f"超过 {MOST_ROWS} 行", f"it has more than {MOST_ROWS} lines")
+        if line > sheets.MOST_ROWS:
+            raise _bad(f"超过 {sheets.MOST_ROWS} 行", f"it has more than {sheets.MOST_ROWS} lines")
         values = ["" if c.value is None else str(c.value).strip() for c in cells]
         if places is None:
             if set(COLUMNS) <= set(values):
@@ -265,7 +230,7 @@ def _value(value: object) -> str | None:
     text = str(value).strip()
     if text == EMPTY:
         return None
-    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA) else text
+    return sheets.unplain(text)
 
 
 def _bad(zh: str, en: str) -> Unreadable:

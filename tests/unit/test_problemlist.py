@@ -11,6 +11,7 @@ from typing import Any
 import openpyxl
 import pytest
 
+from catalog import sheets
 from catalog.errors import LeishuError, Refused, Unreadable
 from exchange import problemlist
 from exchange.quarantine import Chosen
@@ -81,12 +82,12 @@ def test_the_list_names_each_column_to_mend_masked_where_it_must_be(place: Place
     "text", ["=1", "+1", "-1", "@x", "\tx", "\r=1", " =1", "　=1", "\n=cmd|' /C calc'!A0"]
 )
 def test_no_text_of_a_record_becomes_a_formula(text: str) -> None:
-    assert problemlist.plain(text).startswith("'")
+    assert sheets.plain(text).startswith("'")
 
 
 def test_control_characters_and_endless_texts_do_not_spoil_the_file(place: Place) -> None:
-    assert problemlist.plain("a\x00b\x1fc") == "a\ufffdb\ufffdc"
-    assert len(problemlist.plain("x" * 99_999)) == problemlist.MOST_TEXT
+    assert sheets.plain("a\x00b\x1fc") == "a\ufffdb\ufffdc"
+    assert len(sheets.plain("x" * 99_999)) == sheets.MOST_TEXT
 
 
 def test_what_the_sender_fills_in_is_its_own_repair_and_a_person_here_approves(place: Place) -> None:
@@ -226,9 +227,9 @@ def test_one_sender_does_not_correct_anothers_rows(place: Place) -> None:
 
 def test_a_large_file_and_a_bomb_are_not_unpacked() -> None:
     with pytest.raises(Unreadable):
-        problemlist.read(b"x" * (problemlist.MOST_BYTES + 1))
+        problemlist.read(b"x" * (sheets.MOST_BYTES + 1))
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr("xl/worksheets/sheet1.xml", b"0" * (problemlist.MOST_PLAIN + 1))
+        file.writestr("xl/worksheets/sheet1.xml", b"0" * (sheets.MOST_PLAIN + 1))
     with pytest.raises(Unreadable):
         problemlist.read(packed.getvalue())
