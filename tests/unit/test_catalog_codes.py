@@ -144,7 +144,8 @@ def test_all_of_today_is_there(divisions: Divisions) -> None:
     assert divisions.title("123456") is None
     assert divisions.successor("320584") == "320509"
     assert divisions.successor("330683") == "330683"
-    assert divisions.successor("330103") is None  # split: nobody can say which
+    assert divisions.successor("500112") is None  # split: nobody can say which
+    assert divisions.successors("123456") == ()
 
 
 def test_subtrees() -> None:
