@@ -64,9 +64,9 @@ class Operation:
 
 @dataclass(frozen=True, kw_only=True)
 class Layout(Shape):
-    """A platform's own record shape."""
+    """A platform's own record shape, or one that several platforms follow."""
 
-    platform: str
+    platform: str | None = None  # whose it is; none: any platform's, as a standard interface is
     resource: str  # what the connector reads or writes: table, file pattern, path
     operation: Operation | None = None  # none: rows are states, a missing one says nothing
     changed_at: str | None = None  # the field that orders changes, where the kind needs one

@@ -22,6 +22,7 @@ from catalog.errors import DeclarationError, Problem
 from catalog.platform import Platform
 from catalog.windows import Windows
 from connectors.registry import Registry, default_registry
+from exchange.compiled import Compiled
 from exchange.homefiles import HomeFiles, check_agreements, check_contracts, check_platforms
 from exchange.route import Node, Route
 from exchange.settings import ROOT
@@ -143,7 +144,7 @@ def codes_of(home: Path) -> tuple[CodeTables | None, list[Problem]]:
 def read(home: Path, registry: Registry | None = None) -> Declarations:
     """Everything under ``home`` and what the project ships. Never raises for a wrong file."""
     registry = registry or default_registry()
-    r = HomeFiles(home)
+    r = HomeFiles(home, compiled=Compiled(home / "var" / "cache" / "declarations"))
     node, problems = load(home / "node.yaml", Node, root=home, named=False)
     r.problems += problems
     contracts = r.all("contract", Contract, "catalog/contracts", shipped="catalog/contracts")
@@ -195,6 +196,7 @@ def read(home: Path, registry: Registry | None = None) -> Declarations:
     for id, why in _masked_return(r, ways).items():
         ways.pop(id)
         disabled[id] = tuple(why)
+    r.compiled.save()
     return Declarations(
         node=node or Node(id="unnamed", title="(node.yaml)", division="000000"),
         contracts=contracts,
@@ -236,7 +238,7 @@ def _way(
     collect = route.direction == "collect"
     source, target = (layout, contract) if collect else (contract, layout)
     wrong: list[tuple[str, str, str]] = []
-    if layout.platform != route.platform:
+    if layout.platform not in (None, route.platform):
         wrong.append(("layout", "接口规范属于另一个平台", "the layout belongs to another platform"))
     if (mapping.source, mapping.target) != (source.id, target.id):
         wrong.append(
@@ -285,19 +287,15 @@ def _way(
 def _masked_return(r: HomeFiles, ways: dict[str, Way]) -> dict[str, list[Problem]]:
     """Collect routes that would read back what their platform was sent masked."""
     found: dict[str, list[Problem]] = {}
+    masked: dict[tuple[str, str], set[str]] = {}
+    for way in ways.values():
+        if way.agreement is not None:
+            sent = masked.setdefault((way.platform.id, way.contract.id), set())
+            sent.update(f.name for f in way.agreement.fields if f.mask)
     for way in ways.values():
         if way.route.direction != "collect":
             continue
-        masked = {
-            f.name
-            for other in ways.values()
-            if other.agreement
-            and other.platform.id == way.platform.id
-            and other.contract.id == way.contract.id
-            for f in other.agreement.fields
-            if f.mask
-        }
-        back = sorted(masked & set(way.mapping.fields))
+        back = sorted(masked.get((way.platform.id, way.contract.id), set()) & set(way.mapping.fields))
         if back:
             names = ", ".join(back)
             problem = r.at(

@@ -10,11 +10,12 @@ from catalog import authorise
 from catalog.agreement import Agreement
 from catalog.codes import CodeTables
 from catalog.contract import Contract
-from catalog.declaration import line_of, load
+from catalog.declaration import line_of
 from catalog.entry import Entry, check_entry
 from catalog.errors import Problem
 from catalog.platform import Platform
 from connectors.registry import Registry
+from exchange.compiled import Compiled
 from exchange.settings import ROOT
 
 T = TypeVar("T")
@@ -23,8 +24,9 @@ T = TypeVar("T")
 class HomeFiles:
     """Reads one home; collects problems, and the problems by declaration."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, compiled: Compiled | None = None) -> None:
         self.home = home
+        self.compiled = compiled or Compiled(None)
         self.problems: list[Problem] = []
         self.paths: dict[tuple[str, str], Path] = {}
         self.broken: dict[tuple[str, str], list[Problem]] = {}
@@ -34,6 +36,10 @@ class HomeFiles:
             if path.is_relative_to(root):
                 return str(path.relative_to(root))
         return str(path)
+
+    def root_of(self, path: Path) -> Path:
+        """The home or the project: what the file's name is told from."""
+        return self.home if path.is_relative_to(self.home) else ROOT
 
     def report(self, kind: str, id: str, problems: Iterable[Problem]) -> None:
         found = list(problems)
@@ -55,7 +61,7 @@ class HomeFiles:
     def all(self, kind: str, type_: type[T], folder: str, *, shipped: str | None = None) -> dict[str, T]:
         found: dict[str, T] = {}
         for path in self.folder(folder, "*.yaml", shipped=shipped):
-            made, problems = load(path, type_, root=self.home if path.is_relative_to(self.home) else ROOT)
+            made, problems = self.compiled.load(path, type_, root=self.root_of(path))
             self.keep(kind, path.name.removesuffix(".yaml"), path, made, problems, found)
         return found
 
@@ -64,7 +70,7 @@ class HomeFiles:
         paths = {p.name: p for root in (ROOT / shipped, self.home / own) for p in sorted(root.glob("*.yaml"))}
         found: dict[str, T] = {}
         for path in paths.values():
-            made, problems = load(path, type_, root=self.home if path.is_relative_to(self.home) else ROOT)
+            made, problems = self.compiled.load(path, type_, root=self.root_of(path))
             self.keep(kind, path.name.removesuffix(".yaml"), path, made, problems, found)
         return found
 
