@@ -9,8 +9,9 @@ from __future__ import annotations
 import copy
 import dataclasses
 import hashlib
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -40,6 +41,9 @@ class _Loader(_Fast):
 
 class _Dumper(yaml.SafeDumper):
     """SafeDumper that quotes what either reader, YAML 1.1 or 1.2, would not take for text."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True  # the reader takes none
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
@@ -170,8 +174,23 @@ def _steps(message: str) -> list[Any]:
     return [int(index) if index else name for name, index in parts] + ([own.group(1)] if own else [])
 
 
-def parse(text: str, kind: type[T], *, file: str, id: str | None = None) -> tuple[T | None, list[Problem]]:
-    """(the declaration, []) or (None, every problem found)."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Document:
+    """What a YAML or JSON text holds, and where each part of it stands."""
+
+    file: str  # as its problems name it
+    data: Any
+    node: yaml.Node | None  # none: places cannot be told
+
+    def problem(self, keys: Sequence[Any], zh: str, en: str) -> Problem:
+        """A problem at the value that ``keys`` lead to, or at its nearest ancestor."""
+        line = 0 if self.node is None else _line(self.node, list(keys))
+        at = ".".join(str(k) for k in keys) or "-"
+        return Problem(file=self.file, line=line, zh=f"{at}: {zh}", en=f"{at}: {en}")
+
+
+def read(text: str, *, file: str) -> tuple[Document | None, list[Problem]]:
+    """(the one document of a YAML text, []) or (None, why not)."""
 
     def one(line: int, zh: str, en: str) -> tuple[None, list[Problem]]:
         return None, [Problem(file=file, line=line, zh=zh, en=en)]
@@ -180,9 +199,8 @@ def parse(text: str, kind: type[T], *, file: str, id: str | None = None) -> tupl
         nodes = list(yaml.compose_all(text, Loader=_Loader))
         if len(nodes) != 1 or nodes[0] is None:
             return one(1, "一个文件须有且只有一份声明", "a file holds exactly one document")
-        node = nodes[0]
-        _check_keys(node)
-        data = _Loader("").construct_document(node)
+        _check_keys(nodes[0])
+        data = _Loader("").construct_document(nodes[0])
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         what = error.problem or "unreadable"
@@ -192,6 +210,45 @@ def parse(text: str, kind: type[T], *, file: str, id: str | None = None) -> tupl
         return one(1, f"YAML 写法有误: {what}", f"YAML error: {what}")
     except RecursionError:
         return one(1, "YAML 嵌套过深", "YAML error: nested too deeply")
+    return Document(file=file, data=data, node=nodes[0]), []
+
+
+def read_json(text: str, *, file: str) -> tuple[Document | None, list[Problem]]:
+    """(the document of a JSON text, []) or (None, why not); a key that stands twice is an error."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        if len(made) != len(pairs):
+            names = [k for k, _ in pairs]
+            twice = next(n for n in names if names.count(n) > 1)
+            raise ValueError(f"key {twice!r} stands twice")
+        return made
+
+    try:
+        data = json.loads(text, object_pairs_hook=once)
+    except json.JSONDecodeError as error:
+        return None, [Problem(file=file, line=error.lineno, zh=f"JSON 写法有误: {error.msg}",
+                              en=f"JSON error: {error.msg}")]  # fmt: skip
+    except (ValueError, RecursionError) as error:
+        what = "nested too deeply" if isinstance(error, RecursionError) else _short(str(error))
+        return None, [Problem(file=file, line=1, zh=f"JSON 写法有误: {what}", en=f"JSON error: {what}")]
+    try:  # JSON is YAML but for tabs, which stand between its tokens alone
+        node = yaml.compose(text.replace("\t", " "), Loader=_Loader)
+    except yaml.YAMLError:
+        node = None
+    return Document(file=file, data=data, node=node), []
+
+
+def parse(text: str, kind: type[T], *, file: str, id: str | None = None) -> tuple[T | None, list[Problem]]:
+    """(the declaration, []) or (None, every problem found)."""
+    document, problems = read(text, file=file)
+    if document is None:
+        return None, problems
+    data, node = document.data, cast("yaml.Node", document.node)
+
+    def one(line: int, zh: str, en: str) -> tuple[None, list[Problem]]:
+        return None, [Problem(file=file, line=line, zh=zh, en=en)]
+
     problems = list(_schema_problems(kind, data, node, file))
     if problems:
         return None, problems
@@ -242,7 +299,12 @@ def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:
 
 def dump(made: Any) -> str:
     """YAML that ``parse`` turns into an equal declaration."""
-    return yaml.dump(_sparse(made), Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=100)
+    return text_of(_sparse(made))
+
+
+def text_of(data: Any) -> str:
+    """YAML that ``read`` turns into the same mappings, lists and scalars."""
+    return yaml.dump(data, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=100)
 
 
 def packed(made: Any) -> bytes:

@@ -12,6 +12,7 @@ from exchange.settings import Settings
 
 if TYPE_CHECKING:
     from catalog.errors import Problem
+    from exchange.declarations import Declarations
     from exchange.hub import Hub
 
 
@@ -54,3 +55,10 @@ def problems(home: Path) -> tuple[Problem, ...]:
     from exchange import hub
 
     return hub.problems(home)
+
+
+def declared(home: Path) -> Declarations:
+    """What is sound of the home's declarations; no database is opened."""
+    from exchange import declarations
+
+    return declarations.read(home)

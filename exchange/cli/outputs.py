@@ -15,6 +15,7 @@ from connectors.seam import Step
 from exchange.acts import Skipped
 from exchange.agreements import AgreementStanding
 from exchange.backfill import Backfill
+from exchange.cli.papers_outputs import CatalogExport, CatalogImport
 from exchange.conflicts import Conflict
 from exchange.dispute import Dispute
 from exchange.lags import Lag
@@ -451,4 +452,6 @@ COMMANDS: tuple[tuple[str, type], ...] = (
     ("agreements suspend", AgreementStep),
     ("agreements resume", AgreementStep),
     ("agreements withdraw", AgreementStep),
+    ("catalog export", CatalogExport),
+    ("catalog import", CatalogImport),
 )

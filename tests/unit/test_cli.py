@@ -13,8 +13,10 @@ from typing import Any
 import jsonschema
 import pytest
 
+from catalog import declaration
 from catalog.agreement import Life
 from catalog.authorise import FieldDecision
+from catalog.contract import Contract
 from catalog.errors import (
     Blocked,
     LeaseLost,
@@ -26,6 +28,7 @@ from catalog.errors import (
     Unavailable,
     Unreadable,
 )
+from catalog.interchange import odcs
 from catalog.platform import Connector, Platform
 from catalog.windows import Shut
 from connectors.seam import Step
@@ -45,6 +48,7 @@ from exchange.quarantine import Chosen
 from exchange.recall import Recall
 from exchange.reconcile import Reconciled
 from exchange.replay import Resent
+from exchange.settings import ROOT
 from exchange.views import BatchRow, Copy, Event, QuarantineRow, Refusal, RouteStatus, StatementRow, Trace
 from exchange.workplace import Replayed
 from exchange.workview import Group, Reach, Trial
@@ -60,6 +64,7 @@ COMPARED = [
     Reconciled(platform="deqing", contract="key_unit", resource="key_unit_*.csv", comparable=False, zh="不可比",
                en="not comparable", at=AT),
 ]  # fmt: skip
+HAZARD = odcs.written(declaration.load(ROOT / "catalog/contracts/hazard.yaml", Contract, root=ROOT)[0])
 DOWN = Unavailable("平台 shengzhou 没有应答, 稍后再试", "platform shengzhou does not answer: try again")
 
 
@@ -527,6 +532,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Use:
     monkeypatch.setenv("LEISHU_ACTOR", "王五")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "FILE").write_bytes(b"12345")
+    (tmp_path / "hazard.odcs.yaml").write_text(HAZARD, encoding="utf-8")
     monkeypatch.setattr(receive, "serve", lambda server, there: None)
 
     def use(**given: Any) -> FakeHub:
@@ -584,6 +590,8 @@ LINES = {
     "agreements suspend": ["agreements", "suspend", "national.key_unit", "--reason", "核查"],
     "agreements resume": ["agreements", "resume", "national.key_unit"],
     "agreements withdraw": ["agreements", "withdraw", "national.key_unit", "--reason", "目的已实现"],
+    "catalog export": ["catalog", "export", "odcs", "hazard", "--to", "TO"],
+    "catalog import": ["catalog", "import", "hazard.odcs.yaml"],
     "conflicts list": ["conflicts", "list"],
     "conflicts show": ["conflicts", "show", "7"],
     "conflicts resolve": ["conflicts", "resolve", "7", "--take", "sender"],
