@@ -12,7 +12,7 @@ from benchmarks.records import STATUS, TABLE, columns
 from catalog.agreement import AgreedField, Agreement, Approval, RowScope
 from catalog.contract import Contract, Layout
 from catalog.declaration import dump
-from catalog.entry import Entry, EntryField
+from catalog.entry import Channel, Entry, EntryField, Process, Scope
 from catalog.platform import Connector, Platform
 from catalog.shape import Field
 from exchange.route import Node, Route
@@ -86,10 +86,11 @@ def _mapping(id: str, contract: Contract, names: list[str]) -> Mapping:
 
 def _terms(contract: Contract, names: list[str]) -> dict[str, Any]:
     entry = Entry(
-        id="key_unit", code="1", version="1.0", state="published", title="重点单位", category="测试",
+        id="key_unit", code="307015050030/0001", version="1.0", state="3", title="重点单位", category="测试",
         provider="测试", provider_uscc="11330000024820716Q", summary="测试", format="库表",
-        share_type="conditional", share_method="数据交换", open_type="不予开放", cycle="实时",
-        published_at=date(2025, 1, 1), scope="测试", process="测试", channel="测试", method="库表",
+        share_type="conditional", share_condition="测试", reason="1", open_type="3", cycle="2",
+        published_at=date(2025, 1, 1), scope=Scope(receivers=("target",), subtree="330000"),
+        process=Process(apply="apply", approver="测试"), channel=Channel(net="1"), method=("TABLE",),
         contract=contract.id, fields=tuple(EntryField(name=n, share_type="conditional") for n in names),
     )  # fmt: skip
     agreement = Agreement(

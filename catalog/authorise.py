@@ -21,6 +21,7 @@ from catalog.contract import DIVISION, Contract
 from catalog.declaration import digest
 from catalog.divisions import in_subtree, root_prefix
 from catalog.entry import Entry, check_entry
+from catalog.entry_codes import sharing_states
 from catalog.errors import NotAuthorised, Reason
 from catalog.keyring import Keyring
 from catalog.masks import MASKS, Mask
@@ -37,6 +38,7 @@ _LIFE = {
 }  # fmt: skip
 
 Masks = Mapping[str, Mask]
+States = frozenset[str] | None  # None: those of the tables that are shipped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,11 +88,14 @@ def _field_reasons(agreed: AgreedField, entry: Entry, contract: Contract, masks:
     return found
 
 
-def _scope_reasons(scope: RowScope, contract: Contract) -> list[Reason]:
+def _scope_reasons(scope: RowScope, entry: Entry, contract: Contract) -> list[Reason]:
     try:
-        root_prefix(scope.subtree)
+        inside = root_prefix(scope.subtree).startswith(root_prefix(entry.scope.subtree))
     except ValueError:
         return [("共享范围的区划代码须为六位数字", "the scope's subtree is a six-digit division code")]
+    if not inside:
+        return [(f"授权的区划 {scope.subtree} 超出条目的共享范围 {entry.scope.subtree}",
+                 f"the agreement's subtree {scope.subtree} goes beyond the entry's {entry.scope.subtree}")]  # fmt: skip
     return [] if scope.where is None else predicate.check(scope.where, contract.by_name)
 
 
@@ -116,7 +121,7 @@ def check_agreement(
         found.append((f"授权的字段重复: {name}", f"the agreement names a field twice: {name}"))
     for agreed in agreement.fields:
         found += _field_reasons(agreed, entry, contract, masks)
-    return found + _scope_reasons(agreement.scope, contract)
+    return found + _scope_reasons(agreement.scope, entry, contract)
 
 
 def china_day(at: datetime) -> date:
@@ -126,11 +131,15 @@ def china_day(at: datetime) -> date:
     return at.astimezone(CHINA).date()
 
 
-def _standing_reasons(agreement: Agreement, entry: Entry, standing: Standing, at: datetime) -> list[Reason]:
+def _standing_reasons(
+    agreement: Agreement, entry: Entry, standing: Standing, at: datetime, sharing: States
+) -> list[Reason]:
     found: list[Reason] = []
     today = china_day(at)
-    if entry.state != "published":
-        found.append((f"目录条目 {entry.id} 未发布", f"entry {entry.id} is not published"))
+    if entry.state not in (sharing_states() if sharing is None else sharing):
+        found.append(
+            (f"目录条目 {entry.id} 的状态不允许共享", f"entry {entry.id} is in no state that allows sharing")
+        )
     if standing.life != "in_force":
         zh, en = _LIFE[standing.life]
         found.append((f"授权不在生效状态: {zh}", f"the agreement is not in force: {en}"))
@@ -146,10 +155,11 @@ def _standing_reasons(agreement: Agreement, entry: Entry, standing: Standing, at
 
 
 def _reasons(
-    agreement: Agreement, entry: Entry, contract: Contract, standing: Standing, at: datetime, masks: Masks
-) -> list[Reason]:
+    agreement: Agreement, entry: Entry, contract: Contract, standing: Standing, at: datetime, masks: Masks,
+    sharing: States,
+) -> list[Reason]:  # fmt: skip
     found = [
-        *_standing_reasons(agreement, entry, standing, at),
+        *_standing_reasons(agreement, entry, standing, at, sharing),
         *check_entry(entry, contract),
         *check_agreement(agreement, entry, contract, masks),
     ]
@@ -164,12 +174,13 @@ def grant(
     *,
     at: datetime,
     masks: Masks = MASKS,
+    sharing: States = None,
 ) -> Grant:
     """Leave to send, as of ``at`` (with its offset; days are Asia/Shanghai's, both ends included).
 
-    Raises NotAuthorised with every reason at once.
+    ``sharing``: the entry's states that allow it. Raises NotAuthorised with every reason at once.
     """
-    reasons = _reasons(agreement, entry, contract, standing, at, masks)
+    reasons = _reasons(agreement, entry, contract, standing, at, masks, sharing)
     if reasons:
         raise NotAuthorised(
             f"共享授权 {agreement.id} 不成立: {'; '.join(zh for zh, _ in reasons)}。请联系授权的负责人。",
@@ -247,7 +258,7 @@ def _masked(
 
 def explain(
     contract: Contract, entry: Entry, agreement: Agreement | None, standing: Standing,
-    record: pa.RecordBatch | None, *, at: datetime, masks: Masks = MASKS,
+    record: pa.RecordBatch | None, *, at: datetime, masks: Masks = MASKS, sharing: States = None,
 ) -> list[FieldDecision]:  # fmt: skip
     """What ``grant`` and ``authorise`` do to each field of the contract (and to ``record``, one row), and why."""
     whole: list[Reason] = []
@@ -255,7 +266,7 @@ def explain(
     if agreement is None:
         whole = [("没有共享授权", "there is no agreement")]
     else:
-        whole = _reasons(agreement, entry, contract, standing, at, masks)
+        whole = _reasons(agreement, entry, contract, standing, at, masks, sharing)
         revision = digest(agreement, entry, contract)
         if not whole and record is not None and not pc.all(in_scope(record, agreement.scope)).as_py():
             whole = [("记录不在授权的范围内", "the record is out of the agreement's scope")]

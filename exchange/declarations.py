@@ -18,12 +18,13 @@ from catalog.contract import Contract, Layout, ordered, referred
 from catalog.declaration import digest, load
 from catalog.divisions import Divisions
 from catalog.entry import Entry
+from catalog.entry_codes import sharing_states
 from catalog.errors import DeclarationError, Problem
 from catalog.platform import Platform
 from catalog.windows import Windows
 from connectors.registry import Registry, default_registry
 from exchange.compiled import Compiled
-from exchange.homefiles import HomeFiles, check_agreements, check_contracts, check_platforms
+from exchange.homefiles import HomeFiles, check_agreements, check_contracts, check_entries, check_platforms
 from exchange.route import Node, Route
 from exchange.settings import ROOT
 from mappings.check import check as check_mapping
@@ -52,6 +53,7 @@ class Way:
     suite: Suite | None
     agreement: Agreement | None
     entry: Entry | None
+    sharing: frozenset[str]  # states in which an entry may be shared
 
     @cached_property
     def revision(self) -> str:
@@ -68,7 +70,7 @@ class Way:
             self.agreement,
             self.entry,
         )
-        return digest(*parts, self.suite)
+        return digest(*parts, self.suite, sorted(self.sharing))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +127,11 @@ class Declarations:
         return found.due(start, self.calendar)
 
     @cached_property
+    def sharing(self) -> frozenset[str]:
+        """The states in which an entry may be shared."""
+        return sharing_states(self.codes)
+
+    @cached_property
     def families(self) -> dict[str, list[str]]:
         """Family: its contracts, each behind those that it refers to."""
         return ordered(self.contracts)
@@ -172,6 +179,7 @@ def read(home: Path, registry: Registry | None = None) -> Declarations:
 
     check_contracts(r, contracts, codes)
     check_platforms(r, platforms, registry)
+    check_entries(r, entries, contracts, codes or CodeTables.empty())
     check_agreements(r, agreements, entries, contracts, platforms)
     ways: dict[str, Way] = {}
     disabled: dict[str, tuple[Problem, ...]] = {
@@ -187,8 +195,9 @@ def read(home: Path, registry: Registry | None = None) -> Declarations:
         "entry": entries,
         "clock": clocks,
     }
+    sharing = sharing_states(codes or CodeTables.empty())
     for route in routes.values():
-        way, why = _way(r, route, named, code_maps)
+        way, why = _way(r, route, named, code_maps, sharing)
         if way is not None:
             ways[route.id] = way
         else:
@@ -218,8 +227,9 @@ def read(home: Path, registry: Registry | None = None) -> Declarations:
 
 
 def _way(
-    r: HomeFiles, route: Route, named: MappingType[str, MappingType[str, Any]], code_maps: dict[str, CodeMap]
-) -> tuple[Way | None, list[Problem]]:
+    r: HomeFiles, route: Route, named: MappingType[str, MappingType[str, Any]], code_maps: dict[str, CodeMap],
+    sharing: frozenset[str],
+) -> tuple[Way | None, list[Problem]]:  # fmt: skip
     """The route's chain, or why it is disabled: a broken link is its own file's problem already."""
     missing: list[Problem] = []
     got: dict[str, Any] = {"entry": None}
@@ -281,7 +291,7 @@ def _way(
     r.report("route", route.id, problems)
     if problems:
         return None, problems
-    return Way(route=route, **got), []
+    return Way(route=route, sharing=sharing, **got), []
 
 
 def _masked_return(r: HomeFiles, ways: dict[str, Way]) -> dict[str, list[Problem]]:

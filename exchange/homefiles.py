@@ -11,7 +11,8 @@ from catalog.agreement import Agreement
 from catalog.codes import CodeTables
 from catalog.contract import Contract
 from catalog.declaration import line_of
-from catalog.entry import Entry, check_entry
+from catalog.entry import Entry, Flaw, flaws
+from catalog.entry_codes import resolved
 from catalog.errors import Problem
 from catalog.platform import Platform
 from connectors.registry import Registry
@@ -138,6 +139,25 @@ def check_platforms(r: HomeFiles, platforms: dict[str, Platform], registry: Regi
             platforms.pop(platform.id)
 
 
+def check_entries(
+    r: HomeFiles, entries: dict[str, Entry], contracts: dict[str, Contract], codes: CodeTables
+) -> None:
+    """Leaves the sound entries, their share types as words."""
+    for id, declared in list(entries.items()):
+        made, wrong = resolved(declared, codes)
+        contract = contracts.get(made.contract)
+        if contract is None:
+            zh, en = f"没有可用的数据标准 {made.contract}", f"no sound contract {made.contract}"
+            wrong = [*wrong, Flaw(keys=("contract",), zh=zh, en=en)]
+        elif not wrong:
+            wrong = flaws(made, contract)
+        r.report("entry", id, [r.at("entry", id, list(f.keys), f.zh, f.en) for f in wrong])
+        if wrong:
+            entries.pop(id)
+        else:
+            entries[id] = made
+
+
 def check_agreements(
     r: HomeFiles,
     agreements: dict[str, Agreement],
@@ -145,27 +165,6 @@ def check_agreements(
     contracts: dict[str, Contract],
     platforms: dict[str, Platform],
 ) -> None:
-    for entry in list(entries.values()):
-        if entry.contract not in contracts:
-            r.report(
-                "entry",
-                entry.id,
-                [
-                    r.at(
-                        "entry",
-                        entry.id,
-                        ["contract"],
-                        f"没有可用的数据标准 {entry.contract}",
-                        f"no sound contract {entry.contract}",
-                    )
-                ],
-            )
-            entries.pop(entry.id)
-    for entry in list(entries.values()):
-        wrong = check_entry(entry, contracts[entry.contract])
-        r.report("entry", entry.id, [r.at("entry", entry.id, ["fields"], zh, en) for zh, en in wrong])
-        if wrong:
-            entries.pop(entry.id)
     for agreement in list(agreements.values()):
         found = []
         found_entry = entries.get(agreement.entry)
@@ -186,7 +185,13 @@ def check_agreements(
                     agreement, found_entry, contracts[found_entry.contract]
                 )
             ]
-        if agreement.recipient not in platforms:
+        recipient = platforms.get(agreement.recipient)
+        named = recipient and (recipient.level, recipient.department, recipient.id)
+        if named and found_entry is not None and not found_entry.receives(*named):
+            zh = f"目录条目 {found_entry.id} 的共享范围不含平台 {agreement.recipient}"
+            en = f"entry {found_entry.id} does not name platform {agreement.recipient} in its scope"
+            found.append(r.at("agreement", agreement.id, ["recipient"], zh, en))
+        if recipient is None:
             found.append(
                 r.at(
                     "agreement",

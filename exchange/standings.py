@@ -26,4 +26,4 @@ def grant(connection: Connection, way: Way, *, at: datetime) -> Grant:
     if way.agreement is None or way.entry is None:
         raise NotAuthorised(f"交换任务 {way.route.id} 没有共享授权", f"route {way.route.id} has no agreement")
     standing = of(connection, way.agreement)
-    return authorise.grant(way.agreement, way.entry, way.contract, standing, at=at)
+    return authorise.grant(way.agreement, way.entry, way.contract, standing, at=at, sharing=way.sharing)

@@ -22,6 +22,7 @@ from connectors.peer import Peer, closed
 from connectors.registry import Kind, Registry
 from connectors.rows import said, sent_columns, stream_schema
 from connectors.seam import REFUSED, Census, Extraction, Part, Payload, Receipt, Slice, Step
+from tests import entries
 
 CONTRACT = "thing"
 COLUMNS = ("code", "division_code", "name", "contact")
@@ -227,11 +228,7 @@ def home(folder: Path) -> Path:
         ],
     })  # fmt: skip
     write(f"catalog/entries/{CONTRACT}.yaml", {
-        "id": CONTRACT, "code": "30701505003030050000000099", "version": "1.0", "state": "published", "title": "物",
-        "category": "类", "provider": "局", "provider_uscc": "11330000024820716Q", "summary": "物", "format": "库表",
-        "share_type": "conditional", "share_condition": "限履行职责使用", "share_method": "数据交换",
-        "open_type": "不予开放", "cycle": "实时", "published_at": "2025-01-10", "scope": "各级", "process": "归集",
-        "channel": "政务外网", "method": "接口", "contract": CONTRACT,
+        "id": CONTRACT, **entries.DECLARED, "contract": CONTRACT,
         "fields": [{"name": c, "share_type": "conditional"} for c in COLUMNS],
     })  # fmt: skip
     suite = folder / "quality" / f"{CONTRACT}.json"

@@ -18,7 +18,7 @@ from catalog.codes import CodeTables
 from catalog.conform import conform
 from catalog.contract import Contract, Layout, Operation
 from catalog.divisions import Divisions
-from catalog.entry import Entry, EntryField
+from catalog.entry import Channel, Entry, EntryField, Process, Scope
 from catalog.errors import NotAuthorised
 from catalog.masks import MASKS
 from catalog.platform import Connector, Platform
@@ -151,12 +151,14 @@ def _mask(field: Field) -> st.SearchStrategy[str | None]:
 def entries(draw: st.DrawFn, contract: Contract) -> Entry:
     words = {
         n: draw(text)
-        for n in ["code", "version", "title", "category", "provider", "provider_uscc", "summary", "format", "share_condition", "share_method", "open_type", "cycle", "scope", "process", "channel", "method"]
+        for n in ["code", "version", "title", "category", "provider", "provider_uscc", "summary", "format", "open_type", "cycle", "reason"]
     }  # fmt: skip
     chosen = [f for f in contract.fields if draw(st.integers(0, 5))]
     return Entry(
-        id="e", state=draw(st.sampled_from(["published", "published", "published", "draft"])), contract=contract.id,
-        share_type="conditional", published_at=draw(day), related_codes=tuple(draw(st.lists(text, max_size=2))),
+        id="e", state=draw(st.sampled_from(["3", "3", "3", "1"])), contract=contract.id,
+        share_type="conditional", share_condition=draw(text.filter(str.strip)), method=tuple(draw(st.lists(text, max_size=2))),
+        scope=Scope(receivers=(draw(text),), subtree="000000", note=draw(text)), channel=Channel(net=draw(text), node=draw(text)),
+        process=Process(apply="apply", approver=draw(text)), published_at=draw(day), related_codes=tuple(draw(st.lists(text, max_size=2))),
         fields=tuple(EntryField(name=f.name, share_type=draw(st.sampled_from(["unconditional", "conditional"])),
                                 classified=draw(st.integers(0, 40)) == 40, condition=draw(text)) for f in chosen),
         **words,
@@ -193,7 +195,7 @@ def _allowed(agreement: Agreement, entry: Entry, contract: Contract, life: str, 
     local = (at + timedelta(hours=8)).date()
     named = {f.name: f for f in entry.fields}
     return (
-        entry.state == "published"
+        entry.state == "3"
         and life == "in_force"
         and agreement.valid_from <= local <= agreement.valid_to
         and bool(agreement.fields)
@@ -256,7 +258,7 @@ def test_grants_of_one_contract_open_no_other(data: st.DataObject) -> None:
     agreement = replace(data.draw(agreements(contract)), fields=(AgreedField(name="division_code"),))
     entry = replace(
         data.draw(entries(contract)),
-        state="published",
+        state="3",
         fields=(EntryField(name="division_code", share_type="conditional"),),
     )
     at = datetime(agreement.valid_from.year, agreement.valid_from.month, agreement.valid_from.day, tzinfo=UTC)

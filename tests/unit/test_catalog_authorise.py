@@ -13,6 +13,7 @@ from catalog.contract import Contract
 from catalog.entry import Entry, EntryField, check_entry
 from catalog.errors import NotAuthorised
 from catalog.shape import Field
+from tests import entries
 
 CHINA = timezone(timedelta(hours=8))
 AT = datetime(2026, 6, 1, 12, tzinfo=CHINA)
@@ -29,13 +30,7 @@ CONTRACT = Contract(
 
 
 def entry(**changes: Any) -> Entry:
-    made = Entry(
-        id="unit", code="3070/1", version="1", state="published", title="单位", category="部门", provider="某局",
-        provider_uscc="x", summary="摘要", format="库表", share_type="conditional", share_method="接口",
-        open_type="不开放", cycle="每日", published_at=date(2025, 1, 1), scope="范围", process="流程", channel="渠道",
-        method="方式", contract="unit", fields=tuple(EntryField(name=n, share_type="conditional") for n in CONTRACT.names),
-    )  # fmt: skip
-    return replace(made, **changes)
+    return entries.entry("unit", *CONTRACT.names, **changes)
 
 
 def agreement(*fields: AgreedField, **changes: Any) -> Agreement:
@@ -96,8 +91,8 @@ def test_an_instant_without_its_offset_decides_nothing() -> None:
 
 
 @pytest.mark.parametrize("a, e, s, words", [
-    (agreement(), entry(state="draft"), IN_FORCE, "not published"),
-    (agreement(), entry(state="withdrawn"), IN_FORCE, "not published"),
+    (agreement(), entry(state="1"), IN_FORCE, "no state that allows"),
+    (agreement(), entry(state="6"), IN_FORCE, "no state that allows"),
     (agreement(), entry(share_type="none"), IN_FORCE, "not to be shared"),
     (agreement(), entry(id="other"), IN_FORCE, "about entry"),
     (agreement(), entry(contract="other"), IN_FORCE, "of contract other"),
@@ -125,9 +120,9 @@ def test_what_denies(a: Agreement, e: Entry, s: Standing, words: str) -> None:
 
 def test_all_reasons_come_at_once() -> None:
     with pytest.raises(NotAuthorised) as caught:
-        granted(agreement(AgreedField(name="id_no")), entry(state="draft"), Standing(life="expired"))
-    assert all(w in caught.value.en for w in ("not published", "not in force", "no legal basis"))
-    assert all(w in caught.value.zh for w in ("未发布", "不在生效状态", "法律依据"))
+        granted(agreement(AgreedField(name="id_no")), entry(state="0"), Standing(life="expired"))
+    assert all(w in caught.value.en for w in ("no state that allows", "not in force", "no legal basis"))
+    assert all(w in caught.value.zh for w in ("状态不允许共享", "不在生效状态", "法律依据"))
 
 
 def test_one_classified_field_denies_the_whole_batch() -> None:

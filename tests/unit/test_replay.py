@@ -54,7 +54,7 @@ def test_what_left_the_agreement_or_the_catalogue_does_not_leave_again(place: Pl
         "SELECT facts FROM leishu.entries WHERE kind = 'release_decided' ORDER BY position DESC LIMIT 1"
     )
     assert decided["facts"]["fields"] == ["code", "division_code", "name"]
-    place.declare("catalog/entries/thing.yaml", state="withdrawn")
+    place.declare("catalog/entries/thing.yaml", state="6")
     before = len(place.sites["city"].receipts)
     with place.hub() as hub, pytest.raises(NotAuthorised):
         hub.replays.send(TO_CITY, [uid(place, "A")], by="张三")
