@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from catalog import envelope, predicate
+from catalog import envelope, masked, predicate
 from catalog.agreement import AgreedField, Agreement, Grant, RowScope, Standing
 from catalog.contract import DIVISION, Contract
 from catalog.declaration import digest
@@ -24,7 +24,7 @@ from catalog.entry import Entry, check_entry
 from catalog.entry_codes import sharing_states
 from catalog.errors import NotAuthorised, Reason
 from catalog.keyring import Keyring
-from catalog.masks import MASKS, Mask
+from catalog.masks import MASKS, Mask, Outgoing, check_bound, row_names
 from catalog.shape import Field
 from catalog.verdict import Verdict, decide, violations
 
@@ -83,7 +83,7 @@ def _field_reasons(agreed: AgreedField, entry: Entry, contract: Contract, masks:
             (f"字段 {name} 的脱敏方式 {agreed.mask} 不存在", f"field {name}: there is no mask {agreed.mask}")
         )
     else:
-        wrong = masks[agreed.mask].check(field.type, agreed.options)
+        wrong = masks[agreed.mask].check(field, agreed.options)
         found += [(f"字段 {name}: {zh}", f"field {name}: {en}") for zh, en in wrong]
     return found
 
@@ -121,6 +121,7 @@ def check_agreement(
         found.append((f"授权的字段重复: {name}", f"the agreement names a field twice: {name}"))
     for agreed in agreement.fields:
         found += _field_reasons(agreed, entry, contract, masks)
+    found += check_bound({f.name: f.mask for f in agreement.fields}, contract.key, masks)
     return found + _scope_reasons(agreement.scope, entry, contract)
 
 
@@ -213,7 +214,8 @@ def authorise(
 
     Rows out of scope are rejected (``out_of_scope``). Tombstones pass, with nothing but key fields: they
     take a record back from a place where it may no longer be. Nothing that the grant does not name leaves.
-    Raises NotAuthorised where the grant is of another contract or a mask cannot be applied.
+    The schema names the mask of each masked column (``masked.MASK``). Raises NotAuthorised where the grant is
+    of another contract or a mask cannot be applied.
     """
     if grant.contract != contract.id:
         raise NotAuthorised(
@@ -231,29 +233,38 @@ def authorise(
     present = [n for n in contract.names if n in agreed and n in kept.schema.names]
     columns = []
     for name in present:
-        column = _masked(kept.column(name), agreed[name], contract.by_name[name], grant, keys, masks)
+        column = _masked(kept, agreed[name], contract, grant, keys, masks)
         if some_dead and name not in contract.key:
             column = pc.if_else(dead, pa.scalar(None, column.type), column)
         columns.append(column)
-    passed = pa.RecordBatch.from_arrays(
-        [*(kept.column(n) for n in envelope.NAMES), *columns], schema=contract.batch_schema(present)
-    )
+    schema = masked.noted(contract.batch_schema(present), {n: agreed[n].mask for n in present})
+    passed = pa.RecordBatch.from_arrays([*(kept.column(n) for n in envelope.NAMES), *columns], schema=schema)
     return Verdict(passed=passed, rejected=verdict.rejected, violations=verdict.violations)
 
 
 def _masked(
-    column: pa.Array, agreed: AgreedField, field: Field, grant: Grant, keys: Keyring | None, masks: Masks
+    batch: pa.RecordBatch,
+    agreed: AgreedField,
+    contract: Contract,
+    grant: Grant,
+    keys: Keyring | None,
+    masks: Masks,
 ) -> pa.Array:
+    column = batch.column(agreed.name)
     if agreed.mask is None:
         return column
     mask = masks.get(agreed.mask)
-    if mask is None or mask.check(field.type, agreed.options):
+    if mask is None or mask.check(contract.by_name[agreed.name], agreed.options):
         raise NotAuthorised(
             f"字段 {agreed.name} 的脱敏方式 {agreed.mask} 无法使用,本批不发送。请核对共享授权 {grant.agreement}。",
             f"mask {agreed.mask} of field {agreed.name} cannot be used; nothing is sent. "
             f"Look at agreement {grant.agreement}.",
         )
-    return mask.apply(column, agreed.options, keys, grant.recipient, grant.at)
+    rows = row_names(batch, contract.key) if mask.bound else None
+    outgoing = Outgoing(
+        recipient=grant.recipient, contract=contract.id, field=agreed.name, at=grant.at, keys=keys, rows=rows
+    )
+    return mask.apply(column, agreed.options, outgoing)
 
 
 def explain(

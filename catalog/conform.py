@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from catalog import envelope, identity, predicate
+from catalog import envelope, identity, masked, predicate
 from catalog.codes import CodeTables
 from catalog.contract import DIVISION, Layout
 from catalog.divisions import Divisions
@@ -24,7 +24,7 @@ from catalog.verdict import Verdict, decide, gather, violations
 VINTAGE = "division_vintage"  # the year in which the record's division code was written
 RULES = ("required", "type", "length", "masked", "code_table", "division", "format", "check_digit")
 _OWN = ("code_table", "division", "format", "check_digit")  # of a field's type; ``when`` holds for them
-_MASKABLE = frozenset({"string", "phone", "id_no", "uscc"})
+_MASKABLE = frozenset({"string", "phone", "id_no", "uscc", "division"})
 
 
 def conform(
@@ -43,6 +43,13 @@ def conform(
             f"数据里有 {shape.id} 没有声明的字段: {', '.join(drift)}。请核对来源的表结构,或修改声明。",
             f"the data has fields that {shape.id} does not declare: {', '.join(drift)}. "
             "Check the sender's layout, or change the declaration.",
+        )
+    back = masked.names(batch.schema)
+    if back:
+        raise Blocked(
+            f"数据自己写明这些字段已脱敏: {', '.join(back)}。脱敏后的值不归集,请在映射中去掉。",
+            f"the data itself says that these fields are masked: {', '.join(back)}. A masked value is not taken in: "
+            "take them out of the mapping.",
         )
     dead = envelope.tombstones(batch)
     live = batch.filter(pc.invert(dead)) if pc.any(dead).as_py() else batch
@@ -107,10 +114,11 @@ def _rules(
     if not typed or field.type not in TEXT_TYPES:
         return
     fit = ~long
-    if field.type in _MASKABLE and field.sensitivity in ("L2", "L3"):
-        masked = column.str.contains(r"[*\x{FF0A}]")  # full width too
-        yield "masked", masked & fit
-        fit &= ~masked
+    if field.type in _MASKABLE:
+        free = field.type == "string" and field.sensitivity not in ("L2", "L3")
+        starred = masked.masked(column, free=free)
+        yield "masked", starred & fit
+        fit &= ~starred
     if field.required:
         fit &= ~blank
     if field.type == "code":

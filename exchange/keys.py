@@ -16,13 +16,12 @@ from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes, hmac
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers import algorithms
 
-from catalog.errors import NotAuthorised, Unreadable
+from catalog import sealing
+from catalog.errors import NotAuthorised
 
-NONCE, TAG = 12, 16
 _ID = 8  # bytes of a key's id in front of a sealed value
 # Records are named, compared and matched by these, and the chain is verified with one key: they stay.
 FIXED = frozenset({"uid", "digest", "token", "ledger"})
@@ -250,45 +249,14 @@ def _canonical(frame: pl.DataFrame, name: str) -> pl.Expr:
     return pl.when(column.is_null()).then(pl.lit("-")).otherwise(sized)
 
 
-def _cipher(key: bytes) -> algorithms.SM4:
-    mac = hmac.HMAC(key, hashes.SM3())
-    mac.update(b"leishu sm4-gcm")
-    return algorithms.SM4(mac.finalize()[:16])
-
-
-def _seal(cipher: algorithms.SM4, plain: bytes, aad: bytes) -> bytes:
-    nonce = os.urandom(NONCE)
-    worker = Cipher(cipher, modes.GCM(nonce)).encryptor()
-    worker.authenticate_additional_data(aad)
-    return nonce + worker.update(plain) + worker.finalize() + worker.tag
-
-
 def seal(key: bytes, plain: bytes, aad: bytes) -> bytes:
-    """nonce || SM4-GCM(plain) || tag; ``aad`` says where it belongs and is checked on opening.
-
-    Nonces are random 96 bits: one key seals no more than 2**32 times (NIST SP 800-38D, 8.3).
-    """
-    return _seal(_cipher(key), plain, aad)
+    """``sealing.seal`` under a key of the keyring: nonce || SM4-GCM(plain) || tag."""
+    return sealing.seal(sealing.cipher(key), plain, aad)
 
 
 def unseal(key: bytes, sealed: bytes, aad: bytes) -> bytes:
     """What was sealed; Unreadable where a bit, the key or the place is another."""
-    return _unseal(_cipher(key), sealed, aad)
-
-
-def _unseal(cipher: algorithms.SM4, sealed: bytes, aad: bytes) -> bytes:
-    if len(sealed) < NONCE + TAG:
-        raise _damaged()
-    worker = Cipher(cipher, modes.GCM(sealed[:NONCE], sealed[-TAG:])).decryptor()
-    worker.authenticate_additional_data(aad)
-    try:
-        return worker.update(sealed[NONCE:-TAG]) + worker.finalize()
-    except InvalidTag:
-        raise _damaged() from None
-
-
-def _damaged() -> Unreadable:
-    return Unreadable("密封内容被截断、改动或放错了位置", "what was sealed was cut, changed or moved")
+    return sealing.unseal(sealing.cipher(key), sealed, aad)
 
 
 def seal_values(
@@ -298,8 +266,8 @@ def seal_values(
     if values.null_count == len(values):
         return pa.nulls(len(values), pa.binary())
     key_id, key = keyring.current(purpose, owner, at)
-    name, cipher = bytes.fromhex(key_id), _cipher(key)
-    sealed = [None if v is None else name + _seal(cipher, v, aad) for v in _bytes(values)]
+    name, cipher = bytes.fromhex(key_id), sealing.cipher(key)
+    sealed = [None if v is None else name + sealing.seal(cipher, v, aad) for v in _bytes(values)]
     return pa.array(sealed, pa.binary())
 
 
@@ -310,9 +278,9 @@ def unseal_values(keyring: FileKeyring, values: pa.Array, aad: bytes) -> pa.Stri
     def one(value: bytes) -> str:
         name = value[:_ID]
         if len(name) < _ID:
-            raise _damaged()
+            raise sealing.damaged()
         if name not in ciphers:
-            ciphers[name] = _cipher(keyring.by_id(name.hex()))
-        return _unseal(ciphers[name], value[_ID:], aad).decode()
+            ciphers[name] = sealing.cipher(keyring.by_id(name.hex()))
+        return sealing.unseal(ciphers[name], value[_ID:], aad).decode()
 
     return pa.array([None if v is None else one(v) for v in values.to_pylist()], pa.string())
