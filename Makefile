@@ -13,6 +13,7 @@ STAMP := $(VENV)/ready
 export LEISHU_HOME ?= $(CURDIR)/demo
 RECORDS ?= 10000
 ROWS ?= 1000000
+JOBS ?= 2
 
 .PHONY: help setup constraints demo stop test faults check format bench
 
@@ -20,7 +21,7 @@ help:
 	@echo 'make setup    装好 .venv                       make .venv ready'
 	echo 'make demo     启动并演示 (RECORDS=10000)       start everything and show it'
 	echo 'make stop     停止演示的全部进程               stop what the demonstration started'
-	echo 'make test     测试                             the tests'
+	echo 'make test     测试 (JOBS=2)                    the tests, two files at a time'
 	echo 'make faults   故障满剂量 (F=F12 只做一种)        every fault in its full dose'
 	echo 'make check    ruff, mypy, import-linter        style, types, layers'
 	echo 'make bench    性能 (ROWS=1000000)              measure'
@@ -62,7 +63,7 @@ stop: setup
 	@$(BIN)/python -m demo --stop
 
 test: setup
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
 # Three quarters of an hour for all of them; what was survived has its rows in docs/reference/faults.md.
 faults: setup

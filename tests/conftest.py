@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests import postgres
 from tests.services import NEEDS
@@ -18,6 +19,22 @@ os.environ.setdefault("LEISHU_LANG", "en")  # sentences in tests are compared in
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="leishu-airflow-")  # importing Airflow writes there
 atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
+settings.register_profile("leishu", deadline=None)  # no test is timed
+settings.load_profile("leishu")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where files run side by side each stays whole; those that start the demonstration go first, one by one."""
+    if config.getoption("dist", "no") == "no":
+        return
+    for item in items:
+        whole = (
+            "e2e"
+            if item.get_closest_marker("e2e") or item.path.parent.name == "e2e"
+            else item.nodeid.partition("::")[0]
+        )
+        item.add_marker(pytest.mark.xdist_group(whole))
+    items.sort(key=lambda item: item.path.parent.name != "e2e")
 
 
 @pytest.fixture(scope="session")
