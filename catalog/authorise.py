@@ -1,43 +1,50 @@
-"""Authorisation: what may leave, to whom, decided at one instant. Deny is the default.
+"""Authorisation: what may leave, to whom, for what, decided at one instant. Deny is the default.
 
-``grant`` decides once for a batch, ``authorise`` applies it to rows, ``explain`` says it to a person,
-``check_agreement`` finds at load time what would deny later.
+``grant`` decides once for a batch, ``authorise`` applies it to rows, ``explain`` says it to a person. What they
+promise, for any contract, entry, agreement,
+recipient, purpose, standing, time and batch:
+
+1. A grant comes about only where the entry is published and sound, the agreement is sound and covers the
+   recipient, its life is ``in_force`` under the terms that were approved, the day of Asia/Shanghai lies
+   within its days, and the purpose, where one is asked, is the agreement's. Else NotAuthorised, with every
+   reason at once.
+2. ``authorise`` gives the envelope and the fields that the grant names, each under its mask, and no other
+   column; rows that are not known to lie in the scope are rejected; tombstones keep key fields alone.
+3. ``explain`` says of each field what these two do: sent or masked where they would give it, withheld else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Literal
-from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from catalog import envelope, masked, predicate
-from catalog.agreement import AgreedField, Agreement, Grant, RowScope, Standing
+from catalog import envelope, masked, scope
+from catalog.agreement import AgreedField, Agreement, Grant, Standing
+from catalog.calendar import china_day
 from catalog.contract import DIVISION, Contract
 from catalog.declaration import digest
-from catalog.divisions import in_subtree, root_prefix
+from catalog.divisions import Divisions
 from catalog.entry import Entry, check_entry
 from catalog.entry_codes import sharing_states
 from catalog.errors import NotAuthorised, Reason
 from catalog.keyring import Keyring
-from catalog.masks import MASKS, Mask, Outgoing, check_bound, row_names
+from catalog.masks import MASKS, Outgoing, row_names
+from catalog.platform import Platform
 from catalog.shape import Field
+from catalog.terms import Masks, check_agreement, received
 from catalog.verdict import Verdict, decide, violations
 
 OUT_OF_SCOPE = "out_of_scope"
-CHINA = ZoneInfo("Asia/Shanghai")
 _LIFE = {
     "draft": ("未申请", "not applied for"), "declined": ("未获批准", "declined"),
     "applied": ("已申请,尚未受理", "applied for"), "in_review": ("审核中", "in review"),
     "in_force": ("生效", "in force"), "suspended": ("已暂停", "suspended"),
     "expired": ("已到期", "expired"), "withdrawn": ("已撤销", "withdrawn"),
 }  # fmt: skip
-
-Masks = Mapping[str, Mask]
 States = frozenset[str] | None  # None: those of the tables that are shipped
 
 
@@ -56,84 +63,14 @@ class FieldDecision:
     revision: str | None  # digest of the declarations that decided, where a grant came about
 
 
-def _field_reasons(agreed: AgreedField, entry: Entry, contract: Contract, masks: Masks) -> list[Reason]:
-    name = agreed.name
-    field = contract.by_name.get(name)
-    if field is None:
-        return [(f"数据标准没有字段 {name}", f"the contract has no field {name}")]
-    found: list[Reason] = []
-    terms = next((f for f in entry.fields if f.name == name), None)
-    if terms is None:
-        found.append((f"目录条目没有列出字段 {name}", f"the entry does not name field {name}"))
-    elif terms.share_type == "none":
-        found.append((f"字段 {name} 不予共享", f"field {name} is not to be shared"))
-    if terms is not None and terms.classified:
-        found.append(
-            (f"字段 {name} 涉密,整批不得共享", f"field {name} is classified: the whole batch is denied")
-        )
-    if field.sensitivity == "L3" and not (agreed.legal_basis or "").strip():
-        found.append((f"L3 字段 {name} 没有写明法律依据", f"L3 field {name} has no legal basis of its own"))
-    if agreed.mask is None:
-        if agreed.options:
-            found.append(
-                (f"字段 {name} 有脱敏选项而没有脱敏方式", f"field {name} has mask options and no mask")
-            )
-    elif agreed.mask not in masks:
-        found.append(
-            (f"字段 {name} 的脱敏方式 {agreed.mask} 不存在", f"field {name}: there is no mask {agreed.mask}")
-        )
-    else:
-        wrong = masks[agreed.mask].check(field, agreed.options)
-        found += [(f"字段 {name}: {zh}", f"field {name}: {en}") for zh, en in wrong]
-    return found
-
-
-def _scope_reasons(scope: RowScope, entry: Entry, contract: Contract) -> list[Reason]:
-    try:
-        inside = root_prefix(scope.subtree).startswith(root_prefix(entry.scope.subtree))
-    except ValueError:
-        return [("共享范围的区划代码须为六位数字", "the scope's subtree is a six-digit division code")]
-    if not inside:
-        return [(f"授权的区划 {scope.subtree} 超出条目的共享范围 {entry.scope.subtree}",
-                 f"the agreement's subtree {scope.subtree} goes beyond the entry's {entry.scope.subtree}")]  # fmt: skip
-    return [] if scope.where is None else predicate.check(scope.where, contract.by_name)
-
-
-def check_agreement(
-    agreement: Agreement, entry: Entry, contract: Contract, masks: Masks = MASKS
-) -> list[Reason]:
-    """What is wrong with an agreement whenever it is asked, as (Chinese, English); any of it denies."""
-    found: list[Reason] = []
-    if agreement.entry != entry.id:
-        found.append((f"授权针对的条目是 {agreement.entry},不是 {entry.id}",
-                      f"the agreement is about entry {agreement.entry}, not {entry.id}"))  # fmt: skip
-    if entry.contract != contract.id:
-        found.append((f"条目对应的数据标准是 {entry.contract},不是 {contract.id}",
-                      f"the entry is of contract {entry.contract}, not {contract.id}"))  # fmt: skip
-    if entry.share_type == "none":
-        found.append((f"条目 {entry.id} 不予共享", f"entry {entry.id} is not to be shared"))
-    if agreement.valid_to < agreement.valid_from:
-        found.append(("授权的止日早于起日", "the agreement ends before it begins"))
-    if not agreement.fields:
-        found.append(("授权没有列出字段", "the agreement names no field"))
-    names = [f.name for f in agreement.fields]
-    for name in sorted({n for n in names if names.count(n) > 1}):
-        found.append((f"授权的字段重复: {name}", f"the agreement names a field twice: {name}"))
-    for agreed in agreement.fields:
-        found += _field_reasons(agreed, entry, contract, masks)
-    found += check_bound({f.name: f.mask for f in agreement.fields}, contract.key, masks)
-    return found + _scope_reasons(agreement.scope, entry, contract)
-
-
-def china_day(at: datetime) -> date:
-    """The day of Asia/Shanghai at an instant; ValueError for one without its offset."""
-    if at.tzinfo is None:
-        raise ValueError("an instant needs its offset")
-    return at.astimezone(CHINA).date()
-
-
 def _standing_reasons(
-    agreement: Agreement, entry: Entry, standing: Standing, at: datetime, sharing: States
+    agreement: Agreement,
+    recipient: Platform,
+    entry: Entry,
+    standing: Standing,
+    purpose: str | None,
+    at: datetime,
+    sharing: States,
 ) -> list[Reason]:
     found: list[Reason] = []
     today = china_day(at)
@@ -141,6 +78,13 @@ def _standing_reasons(
         found.append(
             (f"目录条目 {entry.id} 的状态不允许共享", f"entry {entry.id} is in no state that allows sharing")
         )
+    if not agreement.covers(recipient):
+        found.append(
+            (f"授权不是给平台 {recipient.id} 的", f"the agreement does not cover platform {recipient.id}")
+        )
+    found += received(agreement, recipient, entry)
+    if purpose is not None and purpose.strip() != agreement.purpose.strip():
+        found.append(("用途与授权的不同", "the purpose is not the agreement's"))
     if standing.life != "in_force":
         zh, en = _LIFE[standing.life]
         found.append((f"授权不在生效状态: {zh}", f"the agreement is not in force: {en}"))
@@ -156,32 +100,51 @@ def _standing_reasons(
 
 
 def _reasons(
-    agreement: Agreement, entry: Entry, contract: Contract, standing: Standing, at: datetime, masks: Masks,
-    sharing: States,
+    agreement: Agreement, recipient: Platform, entry: Entry, contract: Contract, standing: Standing,
+    purpose: str | None, at: datetime, masks: Masks, divisions: Divisions | None, sharing: States,
 ) -> list[Reason]:  # fmt: skip
     found = [
-        *_standing_reasons(agreement, entry, standing, at, sharing),
+        *_standing_reasons(agreement, recipient, entry, standing, purpose, at, sharing),
         *check_entry(entry, contract),
-        *check_agreement(agreement, entry, contract, masks),
+        *check_agreement(agreement, entry, contract, masks, divisions),
     ]
     return list(dict.fromkeys(found))
 
 
+def revision(agreement: Agreement, recipient: Platform, entry: Entry, contract: Contract) -> str:
+    """One name for the declarations that decide on a recipient: of the platform, what a decision asks of it."""
+    asked = [recipient.id, recipient.level, recipient.division, recipient.department]
+    return digest(agreement, entry, contract, asked)
+
+
+def left(agreement: Agreement, standing: Standing) -> int | None:
+    """How many rows may still be given under the tightest ceiling; None without one. Unknown use leaves none."""
+    rest = [c.rows - standing.used.get(c.per, c.rows) for c in agreement.ceilings]
+    return max(0, min(rest)) if rest else None
+
+
 def grant(
     agreement: Agreement,
+    recipient: Platform,
     entry: Entry,
     contract: Contract,
     standing: Standing,
     *,
     at: datetime,
+    purpose: str | None = None,
     masks: Masks = MASKS,
+    divisions: Divisions | None = None,
     sharing: States = None,
 ) -> Grant:
-    """Leave to send, as of ``at`` (with its offset; days are Asia/Shanghai's, both ends included).
+    """Leave to send to ``recipient``, as of ``at`` (with its offset; days are Asia/Shanghai's, both ends included).
 
-    ``sharing``: the entry's states that allow it. Raises NotAuthorised with every reason at once.
+    ``purpose``: what the records are asked for; None: for what the agreement says. ``sharing``: the entry's
+    states that allow it. A grant under which no row
+    is ``left`` still stands: what it gave may be taken back by it. Raises NotAuthorised with every reason at once.
     """
-    reasons = _reasons(agreement, entry, contract, standing, at, masks, sharing)
+    reasons = _reasons(
+        agreement, recipient, entry, contract, standing, purpose, at, masks, divisions, sharing
+    )
     if reasons:
         raise NotAuthorised(
             f"共享授权 {agreement.id} 不成立: {'; '.join(zh for zh, _ in reasons)}。请联系授权的负责人。",
@@ -190,26 +153,22 @@ def grant(
     wanted = {f.name: f for f in agreement.fields}
     return Grant(
         agreement=agreement.id,
-        revision=digest(agreement, entry, contract),
-        recipient=agreement.recipient,
+        revision=revision(agreement, recipient, entry, contract),
+        recipient=recipient.id,
+        purpose=agreement.purpose,
         contract=contract.id,
         fields=tuple(wanted[n] for n in contract.names if n in wanted),
-        scope=agreement.scope,
+        scope=scope.resolve(agreement.scope, recipient, at),
+        left=left(agreement, standing),
+        gate=agreement.gate,
         at=at,
     )
 
 
-def in_scope(batch: pa.RecordBatch, scope: RowScope) -> pa.BooleanArray:
-    """True where the row is known to lie in the scope; never null; nothing is without its division."""
-    if DIVISION not in batch.schema.names:
-        return pa.repeat(pa.scalar(False), batch.num_rows)
-    inside = in_subtree(batch.column(DIVISION), scope.subtree)
-    return pc.and_(inside, predicate.mask(scope.where, batch))
-
-
 def authorise(
-    batch: pa.RecordBatch, grant: Grant, *, contract: Contract, keys: Keyring | None, masks: Masks = MASKS
-) -> Verdict:
+    batch: pa.RecordBatch, grant: Grant, *, contract: Contract, keys: Keyring | None, masks: Masks = MASKS,
+    divisions: Divisions | None = None,
+) -> Verdict:  # fmt: skip
     """The envelope and the granted fields that the batch has, masked, in the contract's order.
 
     Rows out of scope are rejected (``out_of_scope``). Tombstones pass, with nothing but key fields: they
@@ -223,7 +182,7 @@ def authorise(
             f"the grant of {grant.agreement} is of {grant.contract} and says nothing of {contract.id}.",
         )
     dead = envelope.tombstones(batch)
-    outside = pc.invert(pc.or_(in_scope(batch, grant.scope), dead))
+    outside = pc.invert(pc.or_(scope.in_scope(batch, grant.scope, divisions), dead))
     rows = batch.column(envelope.ROW).filter(outside)
     verdict = decide(batch, violations(rows, OUT_OF_SCOPE, DIVISION))
     kept = verdict.passed
@@ -268,21 +227,26 @@ def _masked(
 
 
 def explain(
-    contract: Contract, entry: Entry, agreement: Agreement | None, standing: Standing,
-    record: pa.RecordBatch | None, *, at: datetime, masks: Masks = MASKS, sharing: States = None,
+    contract: Contract, entry: Entry, agreement: Agreement | None, recipient: Platform, standing: Standing,
+    record: pa.RecordBatch | None, *, at: datetime, purpose: str | None = None, masks: Masks = MASKS,
+    divisions: Divisions | None = None, sharing: States = None,
 ) -> list[FieldDecision]:  # fmt: skip
     """What ``grant`` and ``authorise`` do to each field of the contract (and to ``record``, one row), and why."""
     whole: list[Reason] = []
-    revision: str | None = None
+    decided: str | None = None
     if agreement is None:
         whole = [("没有共享授权", "there is no agreement")]
     else:
-        whole = _reasons(agreement, entry, contract, standing, at, masks, sharing)
-        revision = digest(agreement, entry, contract)
-        if not whole and record is not None and not pc.all(in_scope(record, agreement.scope)).as_py():
-            whole = [("记录不在授权的范围内", "the record is out of the agreement's scope")]
+        whole = _reasons(
+            agreement, recipient, entry, contract, standing, purpose, at, masks, divisions, sharing
+        )
+        decided = revision(agreement, recipient, entry, contract)
+        if not whole and record is not None:
+            whole = scope.outside(record, scope.resolve(agreement.scope, recipient, at), divisions)
+        if not whole and left(agreement, standing) == 0:
+            whole = [("授权的数量已用完", "the agreement's volume is used up")]
     agreed = {f.name: f for f in agreement.fields} if agreement else {}
-    return [_decision(f, agreed.get(f.name), whole, agreement, revision, masks) for f in contract.fields]
+    return [_decision(f, agreed.get(f.name), whole, agreement, decided, masks) for f in contract.fields]
 
 
 def _decision(

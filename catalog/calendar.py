@@ -23,6 +23,13 @@ LAST = time(23, 59, 59)  # of a day
 Unit = Literal["working_days", "days", "hours"]
 
 
+def china_day(at: datetime) -> date:
+    """The day of Asia/Shanghai at an instant; ValueError for one without its offset."""
+    if at.tzinfo is None:
+        raise ValueError("an instant needs its offset")
+    return at.astimezone(CHINA).date()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Special:
     """A day that is not what its place in the week says."""

@@ -15,13 +15,12 @@ import pyarrow.compute as pc
 
 from catalog import envelope, identity, masked, predicate
 from catalog.codes import CodeTables
-from catalog.contract import DIVISION, Layout
+from catalog.contract import DIVISION, VINTAGE, Layout
 from catalog.divisions import Divisions
 from catalog.errors import Blocked
 from catalog.shape import TEXT_TYPES, Field, Shape
 from catalog.verdict import Verdict, decide, gather, violations
 
-VINTAGE = "division_vintage"  # the year in which the record's division code was written
 RULES = ("required", "type", "length", "masked", "code_table", "division", "format", "check_digit")
 _OWN = ("code_table", "division", "format", "check_digit")  # of a field's type; ``when`` holds for them
 _MASKABLE = frozenset({"string", "phone", "id_no", "uscc", "division"})

@@ -12,6 +12,7 @@ from catalog.shape import Shape, is_canonical
 Level = Literal["national", "provincial", "municipal", "county", "peer"]
 
 DIVISION = "division_code"  # the field of every contract that says where a record belongs
+VINTAGE = "division_vintage"  # the year in which the record's division code was written
 
 
 @dataclass(frozen=True, kw_only=True)

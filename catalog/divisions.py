@@ -6,7 +6,7 @@ A code is judged in the year it was written in: 3,214 are in force today, over 6
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import polars as pl
@@ -91,6 +91,67 @@ class Divisions:
         then = pc.is_in(keys, value_set=self._in_force)
         return pc.if_else(pc.is_null(vintages), now, then)
 
+    def lies_in(self, codes: pa.Array, root: str, vintages: pa.Array | None = None) -> pa.BooleanArray:
+        """True where what the code meant in its vintage year lies inside ``root`` today, or is it. Never null.
+
+        A code that was retired lies where its successors do: where they lie apart, or none is known, it
+        is known to lie in the country alone, for nobody says which of its records went where. Without a
+        vintage all that the code ever meant must lie inside. ValueError where ``root`` is no code.
+        """
+        if not root_prefix(root):
+            return in_subtree(codes, root)
+        always, then = self._inside(root)
+        ever = pc.is_in(codes, value_set=always)
+        if vintages is None:
+            return ever
+        frame = pl.DataFrame({"c": pl.from_arrow(codes), "y": pl.from_arrow(vintages)})
+        number = pl.when(pl.col("c").str.contains(r"^[0-9]{6}$")).then("c").cast(pl.Int64)
+        key = number * _YEARS + pl.col("y").clip(upper_bound=self.last + 1)
+        keys = frame.select(key.alias("k"))["k"].to_arrow()
+        return pc.if_else(pc.is_null(vintages), ever, pc.is_in(keys, value_set=then))
+
+    def _inside(self, root: str) -> tuple[pa.StringArray, pa.Int64Array]:
+        """(codes that always lay inside it, code * 10000 + year of those that did then)."""
+        found = self._roots.get(root)
+        if found is None:
+            inside = self._heirs_of_rows.with_columns(
+                inside=(pl.col("heirs").list.len() > 0)
+                & pl.col("heirs").list.eval(pl.element().str.starts_with(root_prefix(root))).list.all()
+            )
+            codes = inside.group_by("code").agg(pl.col("inside").all()).filter("inside")["code"].sort()
+            years = inside.select(
+                pl.col("inside"),
+                code=pl.col("code").cast(pl.Int64),
+                year=pl.int_ranges(
+                    pl.col("valid_from").fill_null(self.first),
+                    pl.col("valid_to").fill_null(self.last + 1) + 1,
+                    dtype=pl.Int64,
+                ),
+            ).explode("year", empty_as_null=True)
+            keys = (
+                years.group_by(k=pl.col("code") * _YEARS + pl.col("year"))
+                .agg(pl.col("inside").all())
+                .filter("inside")["k"]
+                .sort()
+            )
+            oldest = pl.CompatLevel.oldest()
+            found = codes.to_arrow(compat_level=oldest).cast(pa.string()), keys.to_arrow()
+            self._roots[root] = found
+        return found
+
+    @cached_property
+    def _roots(self) -> dict[str, tuple[pa.StringArray, pa.Int64Array]]:
+        return {}
+
+    @cached_property
+    def _heirs_of_rows(self) -> pl.DataFrame:
+        """code, valid_from, valid_to, heirs: the codes in force today where it lies now."""
+        now = pl.col("code").is_in(self._current)
+        named = pl.col("successor").fill_null("").str.extract_all(r"[0-9]{6}")
+        alone = pl.when(now).then(pl.concat_list("code")).otherwise(pl.lit([], pl.List(pl.String)))
+        heirs = pl.when(named.list.len() > 0).then(named).otherwise(alone)
+        return self.table.select("code", "valid_from", "valid_to", heirs=heirs)
+
     def title(self, code: str) -> str | None:
         """The division's last name."""
         return "全国" if code == COUNTRY else self._titles.get(code)
@@ -99,10 +160,24 @@ class Divisions:
         """The codes in force today for this one: itself, or all that took its place; none where that is not known."""
         return (code,) if code in self._current else self._heirs.get(code, ())
 
+    def in_force(self, code: str) -> bool:
+        """Whether the code is in force today."""
+        return code in self._current
+
+    def retired(self, code: str) -> bool:
+        """Whether it was once in force and is not today."""
+        return code in self._titles and code not in self._current
+
     def successor(self, code: str) -> str | None:
         """The one code in force today for this one: itself, its only heir, or None where that is open."""
         heirs = self.successors(code)
         return heirs[0] if len(heirs) == 1 else None
+
+
+@cache
+def shipped() -> Divisions:
+    """The table that is shipped, read once."""
+    return Divisions.load()
 
 
 def root_prefix(root: str) -> str:
@@ -121,3 +196,8 @@ def in_subtree(codes: pa.Array, root: str) -> pa.BooleanArray:
     wanted = root_prefix(root)
     pattern = f"^{wanted}[0-9]{{{6 - len(wanted)}}}$"
     return pc.fill_null(pc.match_substring_regex(codes.cast(pa.string()), pattern), False)
+
+
+def in_root(code: str, root: str) -> bool:
+    """Whether one code lies inside ``root`` or is it; no code lies in what is none."""
+    return len(root) == 6 and root.isascii() and root.isdigit() and code.startswith(root_prefix(root))

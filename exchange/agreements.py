@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from catalog.agreement import Agreement, Life
-from catalog.authorise import china_day
+from catalog.calendar import china_day
 from catalog.declaration import digest
 from catalog.errors import Refused
 from exchange import cases, standings
@@ -111,7 +111,7 @@ class Agreements:
             connection.execute(
                 upsert(table).values(row).on_conflict_do_update(index_elements=["agreement"], set_=row)
             )
-            facts = {"entry": agreement.entry, "recipient": agreement.recipient, "terms": terms, "by": by}
+            facts = {"entry": agreement.entry, "recipient": agreement.whom, "terms": terms, "by": by}
             told = {"number": number, "reason": reason}
             entries.append(
                 Entry(kind=step.kind, subject=id, facts=facts | {n: v for n, v in told.items() if v})
@@ -119,7 +119,7 @@ class Agreements:
             if what == "apply":
                 due = self._due(agreement, at)
                 cases.open_case(
-                    connection, CASE, name, None, id, {"recipient": agreement.recipient}, at=at, due=due
+                    connection, CASE, name, None, id, {"recipient": agreement.whom}, at=at, due=due
                 )
             elif what in ("approve", "decline"):
                 cases.end_about(connection, CASE, id, step.life, at=at)
@@ -136,7 +136,7 @@ class Agreements:
         return AgreementStanding(
             agreement=agreement.id,
             title=self._stores.declarations.entries[agreement.entry].title,
-            recipient=agreement.recipient,
+            recipient=agreement.whom,
             purpose=agreement.purpose,
             life=life,
             number=row.number or signed if row is not None else signed,

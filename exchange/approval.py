@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from datetime import datetime
 
-from catalog.authorise import china_day
+from catalog.calendar import china_day
 from catalog.errors import NotAuthorised
 from exchange.route import Node
 

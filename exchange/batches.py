@@ -11,15 +11,23 @@ import msgspec
 from sqlalchemy import Connection, Row, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from catalog.declaration import digest, dump
+from catalog.agreement import Agreement
+from catalog.contract import Contract
+from catalog.declaration import digest, dump, parse
+from catalog.entry import Entry
 from catalog.errors import LeishuError
+from catalog.platform import Platform
 from exchange.batch import Counts, batch_name, next_number
 from exchange.declarations import Way
+from exchange.route import Route
 from exchange.tables import batches, cursors, drained, revisions, scans
 
 OPEN = ("staged", "blocked", "sending")
 RULE = "rule"  # direction of what a person decided, beside collect, up, down and across
 SEAM = "\n---\n"  # between the declarations of one revision
+_FORMER: dict[str, type[Any]] = {
+    "route": Route, "platform": Platform, "contract": Contract, "agreement": Agreement, "entry": Entry,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,7 +242,7 @@ def keep_revisions(connection: Connection, ways: Sequence[Way], *, at: datetime)
     there = set(connection.execute(query).scalars())
     for way in ways:
         if way.revision not in there:
-            parts = [way.route, way.contract, way.layout, way.mapping, way.agreement, way.entry]
+            parts = [way.route, way.contract, way.layout, way.mapping, way.agreement, way.entry, way.platform]
             content = SEAM.join(dump(p) for p in parts if p is not None)
             _keep(connection, way.revision, "way", way.route.id, content, at)
     return named
@@ -245,6 +253,32 @@ def revision(connection: Connection, name: str) -> list[str]:
     query = select(revisions.c.content).where(revisions.c.digest == name, revisions.c.kind == "way")
     content = connection.execute(query).scalar_one_or_none()
     return [] if content is None else str(content).split(SEAM)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Former:
+    """The declarations that a kept revision of a share decided by."""
+
+    route: Route
+    platform: Platform | None  # null: a revision of before platforms were kept
+    contract: Contract
+    agreement: Agreement
+    entry: Entry
+
+
+def former(connection: Connection, name: str) -> Former | None:
+    """What this digest names; None where it was not kept, or is no share's."""
+    texts = revision(connection, name)
+
+    def first(kind: type[Any]) -> Any:
+        return next(
+            (made for made, _ in (parse(t, kind, file=name) for t in texts) if made is not None), None
+        )
+
+    made = {n: first(k) for n, k in _FORMER.items()}
+    if any(made[n] is None for n in _FORMER if n != "platform"):
+        return None
+    return Former(**made)
 
 
 def keep_field_set(connection: Connection, fields: Sequence[object], *, at: datetime) -> str:

@@ -275,11 +275,8 @@ def _way(
     agreement = got["agreement"]
     if agreement is not None:
         got["entry"] = named["entry"].get(agreement.entry)
-        if (
-            agreement.recipient != route.platform
-            or got["entry"] is None
-            or got["entry"].contract != contract.id
-        ):
+        entry = got["entry"]
+        if not agreement.covers(got["platform"]) or entry is None or entry.contract != contract.id:
             wrong.append(
                 (
                     "agreement",
@@ -287,6 +284,8 @@ def _way(
                     "the agreement is for another platform or contract",
                 )
             )
+        if route.purpose is not None and route.purpose.strip() != agreement.purpose.strip():
+            wrong.append(("purpose", "用途与共享授权的不同", "the purpose is not the agreement's"))
     problems = [r.at("route", route.id, [key], zh, en) for key, zh, en in wrong]
     r.report("route", route.id, problems)
     if problems:

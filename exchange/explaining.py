@@ -31,7 +31,14 @@ def explain(stores: Stores, record: str, platform: str, *, at: datetime) -> dict
             standing = standings.of(connection, agreement) if agreement else Standing(life="draft")
             shown = share.record_batch(register.current(connection, contract, [uid]), contract)
             out[f"{contract.id}/{uid}"] = authorise.explain(
-                contract, entry, agreement, standing, shown, at=at, sharing=declared.sharing
+                contract,
+                entry,
+                agreement,
+                declared.platforms[platform],
+                standing,
+                shown,
+                at=at,
+                sharing=declared.sharing,
             )
     return out
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from catalog import authorise
+from catalog import terms
 from catalog.agreement import Agreement
 from catalog.codes import CodeTables
 from catalog.contract import Contract
@@ -180,27 +180,34 @@ def check_agreements(
             )
         else:
             found += [
-                r.at("agreement", agreement.id, ["fields"], zh, en)
-                for zh, en in authorise.check_agreement(
-                    agreement, found_entry, contracts[found_entry.contract]
-                )
+                r.at("agreement", agreement.id, [key], zh, en)
+                for key, (zh, en) in terms.faults(agreement, found_entry, contracts[found_entry.contract])
             ]
-        recipient = platforms.get(agreement.recipient)
-        named = recipient and (recipient.level, recipient.department, recipient.id)
-        if named and found_entry is not None and not found_entry.receives(*named):
-            zh = f"目录条目 {found_entry.id} 的共享范围不含平台 {agreement.recipient}"
-            en = f"entry {found_entry.id} does not name platform {agreement.recipient} in its scope"
-            found.append(r.at("agreement", agreement.id, ["recipient"], zh, en))
-        if recipient is None:
-            found.append(
-                r.at(
-                    "agreement",
-                    agreement.id,
-                    ["recipient"],
-                    f"没有可用的平台 {agreement.recipient}",
-                    f"no sound platform {agreement.recipient}",
-                )
-            )
+        found += [
+            r.at("agreement", agreement.id, [key], zh, en)
+            for key, (zh, en) in _recipients(agreement, found_entry, platforms)
+        ]
         r.report("agreement", agreement.id, found)
         if found:
             agreements.pop(agreement.id)
+
+
+def _recipients(
+    agreement: Agreement, entry: Entry | None, platforms: dict[str, Platform]
+) -> Iterator[terms.Fault]:
+    """What of an agreement's recipients is no sound platform's, or not the entry's to give."""
+    covered = [p for p in platforms.values() if agreement.covers(p)]
+    key = "recipient" if agreement.recipients is None else "recipients"
+    if agreement.recipients is not None:
+        known = {p.department for p in platforms.values()}
+        for name in agreement.recipients.departments:
+            if name not in known:
+                yield key, (f"没有平台属于部门 {name}", f"no sound platform is run by department {name}")
+        if not covered:
+            yield key, ("没有可用的平台属于这一类", "no sound platform is of this class")
+    elif agreement.recipient is not None and not covered:
+        id = agreement.recipient
+        yield key, (f"没有可用的平台 {id}", f"no sound platform {id}")
+    if entry is not None:
+        for platform in covered:
+            yield from ((key, reason) for reason in terms.received(agreement, platform, entry))

@@ -80,6 +80,9 @@ class Route:
     mapping: str  # collect: layout to contract; share: contract to layout
     suite: str | None = None  # collect: must be there; share: preflight, may be absent
     agreement: str | None = None  # share: must be there
+    purpose: str | None = (
+        None  # share: what for; null: for what the agreement says, and never for anything else
+    )
     subtree: str | None = None  # collect: the division whose records this platform may enter
     every: int = 30  # seconds between two runs at the least
     tolerance: Tolerance = Tolerance()

@@ -14,9 +14,10 @@ from sqlalchemy import Connection
 
 from catalog import envelope, verdict
 from catalog.agreement import Grant
-from catalog.authorise import authorise, in_scope
+from catalog.authorise import authorise
 from catalog.conform import conform
 from catalog.contract import Contract
+from catalog.scope import in_scope
 from catalog.shape import to_batch
 from exchange import batches, cases, gate, holdings, outbox, register, standings
 from exchange.batch import Counts

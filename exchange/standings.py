@@ -21,9 +21,21 @@ def of(connection: Connection, agreement: Agreement) -> Standing:
     return Standing(life=row.life, terms=row.terms)
 
 
-def grant(connection: Connection, way: Way, *, at: datetime) -> Grant:
-    """Leave to send on this route at ``at``, as the agreement stands in this transaction, or NotAuthorised."""
+def grant(connection: Connection, way: Way, *, at: datetime, purpose: str | None = None) -> Grant:
+    """Leave to send on this route at ``at``, as the agreement stands in this transaction, or NotAuthorised.
+
+    ``purpose``: what is asked; None: what the route is for.
+    """
     if way.agreement is None or way.entry is None:
         raise NotAuthorised(f"交换任务 {way.route.id} 没有共享授权", f"route {way.route.id} has no agreement")
     standing = of(connection, way.agreement)
-    return authorise.grant(way.agreement, way.entry, way.contract, standing, at=at, sharing=way.sharing)
+    if way.agreement.ceilings or way.agreement.gate:
+        id = way.agreement.id
+        raise NotAuthorised(
+            f"共享授权 {id} 的数量上限和汇聚关口尚不能执行",
+            f"the ceilings and the gate of agreement {id} are not kept yet",
+        )
+    return authorise.grant(
+        way.agreement, way.platform, way.entry, way.contract, standing, at=at,
+        purpose=way.route.purpose if purpose is None else purpose, sharing=way.sharing,
+    )  # fmt: skip

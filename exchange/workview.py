@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,11 +12,11 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 
 from catalog import authorise, envelope
-from catalog.agreement import Agreement, Grant, Standing
+from catalog.agreement import Grant, Standing
 from catalog.contract import Contract
-from catalog.declaration import parse
-from catalog.entry import Entry
 from catalog.errors import NotAuthorised
+from catalog.platform import Platform
+from catalog.scope import in_scope
 from exchange import batches, quarantine, rework, standings
 from exchange.declarations import Way
 from exchange.quarantine import WAITING, Kept
@@ -127,7 +127,9 @@ def _trials(
         if grant is None:
             return []
         if key not in scopes:
-            scopes[key] = authorise.in_scope(_whole(tried.sound, way.contract), grant.scope).to_pylist()
+            scopes[key] = in_scope(
+                _whole(tried.sound, way.contract), grant.scope, stores.declarations.divisions
+            ).to_pylist()
         inside = scopes[key][place[row]]
         return sorted(f"{f.name}|{f.mask}" if f.mask else f.name for f in grant.fields) if inside else []
 
@@ -142,7 +144,9 @@ def _trials(
             revision = then.get(route)
             if revision is not None:
                 if (route, revision) not in former:
-                    former[route, revision] = _then(connection, revision, way.contract, one.kept.at)
+                    former[route, revision] = _then(
+                        connection, revision, stores.declarations.platforms, one.kept.at
+                    )
                 old = former[route, revision]
                 if old is not None:
                     platform = platform or old[0]
@@ -184,20 +188,17 @@ def _stood(connection: Connection, rows: Sequence[Kept]) -> dict[int, dict[str, 
 
 
 def _then(
-    connection: Connection, revision: str, contract: Contract, at: datetime
+    connection: Connection, revision: str, platforms: Mapping[str, Platform], at: datetime
 ) -> tuple[str, Grant | None] | None:
     """(recipient, the grant) that the kept revision gave at that time; None where it cannot be told."""
-    agreement: Agreement | None = None
-    entry: Entry | None = None
-    stood: Contract | None = None
-    for text in batches.revision(connection, revision):
-        agreement = agreement or parse(text, Agreement, file=revision)[0]
-        entry = entry or parse(text, Entry, file=revision)[0]
-        stood = stood or parse(text, Contract, file=revision)[0]
-    if agreement is None or entry is None or stood is None:
+    stood = batches.former(connection, revision)
+    recipient = None if stood is None else stood.platform or platforms.get(stood.route.platform)
+    if stood is None or recipient is None:
         return None
     try:
-        grant = authorise.grant(agreement, entry, stood, Standing(life="in_force"), at=at)
+        grant = authorise.grant(
+            stood.agreement, recipient, stood.entry, stood.contract, Standing(life="in_force"), at=at
+        )
     except NotAuthorised:
-        return agreement.recipient, None
-    return agreement.recipient, grant
+        return recipient.id, None
+    return recipient.id, grant

@@ -39,10 +39,18 @@ def swap(path: Path, old: str, new: str) -> int:
     return text[: text.index(old)].count("\n") + 1
 
 
+COUNTIES = {f"deqing.{UNIT}.share", f"shengzhou.{UNIT}.share"}
 # what is written wrong: (file, old, new, routes that it disables)
 WRONG = {
     "yaml": (f"catalog/agreements/national.{UNIT}.yaml", "entry: key_unit", "entry: [key_unit", {f"national.{UNIT}.share"}),
-    "unknown key": (f"catalog/agreements/deqing.{REPORT}.yaml", "recipient: deqing", "reciever: deqing", {f"deqing.{REPORT}.share"}),
+    "unknown key": (f"catalog/agreements/shaoxing.{REPORT}.yaml", "recipient: shaoxing", "reciever: shaoxing", {f"shaoxing.{REPORT}.share"}),
+    "unknown level": (f"catalog/agreements/counties.{UNIT}.yaml", "levels: [county]", "levels: [village]", COUNTIES),
+    "unknown department": (f"catalog/agreements/counties.{UNIT}.yaml", "levels: [county]", "departments: [无此局]", COUNTIES),
+    "a class of nobody": (f"catalog/agreements/counties.{UNIT}.yaml", 'subtree: "330000"', 'subtree: "340000"', COUNTIES),
+    "a class and one": (f"catalog/agreements/counties.{UNIT}.yaml", "recipients:", "recipient: deqing\nrecipients:", COUNTIES),
+    "a retired division": (f"catalog/agreements/shaoxing.{UNIT}.yaml", 'subtree: "330600"', 'subtree: "330621"', {f"shaoxing.{UNIT}.share"}),
+    "a recipient that is none": (f"catalog/agreements/national.{UNIT}.yaml", "recipient: national", "recipient: nation", {f"national.{UNIT}.share"}),
+    "another purpose": (f"routes/deqing.{UNIT}.share.yaml", "agreement:", "purpose: 他用\nagreement:", {f"deqing.{UNIT}.share"}),
     "unknown field": (f"catalog/agreements/shaoxing.{UNIT}.yaml", "{name: lon}", "{name: longitude}", {f"shaoxing.{UNIT}.share"}),
     "no basis": (
         f"catalog/agreements/shaoxing.{PERSON}.yaml",
@@ -89,7 +97,7 @@ def test_all_problems_are_named_at_once(home: Path) -> None:
         lines[name] = swap(home / name, old, new)
     found = {(p.file, p.line) for p in hubs_door.problems(home)}
     assert {name for name, _ in found} >= lines.keys()
-    unknown = f"catalog/agreements/deqing.{REPORT}.yaml"
+    unknown = f"catalog/agreements/shaoxing.{REPORT}.yaml"
     assert (unknown, lines[unknown]) in found
 
 

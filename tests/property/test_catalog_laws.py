@@ -157,7 +157,7 @@ def entries(draw: st.DrawFn, contract: Contract) -> Entry:
     return Entry(
         id="e", state=draw(st.sampled_from(["3", "3", "3", "1"])), contract=contract.id,
         share_type="conditional", share_condition=draw(text.filter(str.strip)), method=tuple(draw(st.lists(text, max_size=2))),
-        scope=Scope(receivers=(draw(text),), subtree="000000", note=draw(text)), channel=Channel(net=draw(text), node=draw(text)),
+        scope=Scope(receivers=draw(st.sampled_from([("county", "peer"), ("national", "county"), ("a bureau",)])), subtree="000000", note=draw(text)), channel=Channel(net=draw(text), node=draw(text)),
         process=Process(apply="apply", approver=draw(text)), published_at=draw(day), related_codes=tuple(draw(st.lists(text, max_size=2))),
         fields=tuple(EntryField(name=f.name, share_type=draw(st.sampled_from(["unconditional", "conditional"])),
                                 classified=draw(st.integers(0, 40)) == 40, condition=draw(text)) for f in chosen),
@@ -175,11 +175,22 @@ def agreements(draw: st.DrawFn, contract: Contract) -> Agreement:
     where = draw(st.none() | st.just({"not": {"field": "division_code", "eq": "330521"}}))
     start = draw(day)
     return Agreement(
-        id="a", entry="e", recipient=draw(name), purpose=draw(text), legal_basis=draw(text), fields=tuple(agreed),
+        id="a", entry="e", recipient=draw(name), purpose=draw(text.filter(str.strip)), legal_basis=draw(text), fields=tuple(agreed),
         scope=RowScope(subtree=draw(st.sampled_from(["000000", "330000", "330683", "110000"])), where=where),
         valid_from=start, valid_to=start + timedelta(days=draw(st.integers(0, 400))),
         approval=Approval(number=draw(text), by=draw(text), on=draw(day)),
     )  # fmt: skip
+
+
+def of(agreement: Agreement) -> Platform:
+    """The agreement's recipient."""
+    return Platform(
+        id=agreement.recipient or "",
+        title="",
+        level="county",
+        division="330683",
+        connector=Connector(kind="x"),
+    )
 
 
 class Keys:
@@ -196,6 +207,7 @@ def _allowed(agreement: Agreement, entry: Entry, contract: Contract, life: str, 
     named = {f.name: f for f in entry.fields}
     return (
         entry.state == "3"
+        and "county" in entry.scope.receivers
         and life == "in_force"
         and agreement.valid_from <= local <= agreement.valid_to
         and bool(agreement.fields)
@@ -218,10 +230,12 @@ def test_nothing_unnamed_leaves(data: st.DataObject) -> None:
     seconds = data.draw(st.sampled_from([-1, 0, 1, 3600]))
     at = datetime(edge.year, edge.month, edge.day, tzinfo=UTC) + timedelta(hours=-8, seconds=seconds)
     batch = data.draw(batches(contract))
-    standing = Standing(life=life)
-    told = {d.field: d.decision for d in explain(contract, entry, agreement, standing, None, at=at)}
+    standing, recipient = Standing(life=life), of(agreement)
+    told = {
+        d.field: d.decision for d in explain(contract, entry, agreement, recipient, standing, None, at=at)
+    }
     try:
-        leave = grant(agreement, entry, contract, standing, at=at)
+        leave = grant(agreement, recipient, entry, contract, standing, at=at)
     except NotAuthorised:
         assert not _allowed(agreement, entry, contract, life, at)
         assert set(told.values()) == {"withheld"}
@@ -259,10 +273,11 @@ def test_grants_of_one_contract_open_no_other(data: st.DataObject) -> None:
     entry = replace(
         data.draw(entries(contract)),
         state="3",
+        scope=Scope(receivers=("county",), subtree="000000"),
         fields=(EntryField(name="division_code", share_type="conditional"),),
     )
     at = datetime(agreement.valid_from.year, agreement.valid_from.month, agreement.valid_from.day, tzinfo=UTC)
-    leave = grant(agreement, entry, contract, Standing(life="in_force"), at=at)
+    leave = grant(agreement, of(agreement), entry, contract, Standing(life="in_force"), at=at)
     other = replace(contract, id=contract.id + "x")
     batch = data.draw(batches(other))
     try:

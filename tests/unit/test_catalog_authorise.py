@@ -8,11 +8,13 @@ import pyarrow as pa
 import pytest
 
 from catalog.agreement import AgreedField, Agreement, Approval, Grant, RowScope, Standing
-from catalog.authorise import authorise, check_agreement, explain, grant
+from catalog.authorise import authorise, explain, grant
 from catalog.contract import Contract
 from catalog.entry import Entry, EntryField, check_entry
 from catalog.errors import NotAuthorised
+from catalog.platform import Connector, Platform
 from catalog.shape import Field
+from catalog.terms import check_agreement
 from tests import entries
 
 CHINA = timezone(timedelta(hours=8))
@@ -46,10 +48,20 @@ def agreement(*fields: AgreedField, **changes: Any) -> Agreement:
 IN_FORCE = Standing(life="in_force")
 
 
+def platform(id: str = "county", **changes: Any) -> Platform:
+    made = Platform(
+        id=id, title=id, level="county", division="330683", department="某局", connector=Connector(kind="x")
+    )
+    return replace(made, **changes)
+
+
+COUNTY = platform()
+
+
 def granted(
     a: Agreement | None = None, e: Entry | None = None, s: Standing = IN_FORCE, at: datetime = AT
 ) -> Grant:
-    return grant(a or agreement(), e or entry(), CONTRACT, s, at=at)
+    return grant(a or agreement(), COUNTY, e or entry(), CONTRACT, s, at=at)
 
 
 def batch(*rows: dict[str, Any]) -> pa.RecordBatch:
@@ -115,7 +127,7 @@ def test_an_instant_without_its_offset_decides_nothing() -> None:
 def test_what_denies(a: Agreement, e: Entry, s: Standing, words: str) -> None:
     with pytest.raises(NotAuthorised, match=words):
         granted(a, e, s)
-    assert {d.decision for d in explain(CONTRACT, e, a, s, None, at=AT)} == {"withheld"}
+    assert {d.decision for d in explain(CONTRACT, e, a, COUNTY, s, None, at=AT)} == {"withheld"}
 
 
 def test_all_reasons_come_at_once() -> None:
@@ -202,7 +214,7 @@ def test_explained_as_it_is_done() -> None:
     a = agreement(
         AgreedField(name="name", mask="keep_first"), AgreedField(name="code"), AgreedField(name="id_no", legal_basis="某条例"),
     )  # fmt: skip
-    told = {d.field: d for d in explain(CONTRACT, entry(), a, IN_FORCE, batch(INSIDE), at=AT)}
+    told = {d.field: d for d in explain(CONTRACT, entry(), a, COUNTY, IN_FORCE, batch(INSIDE), at=AT)}
     assert list(told) == list(CONTRACT.names)
     assert {n: d.decision for n, d in told.items()} == {
         "code": "sent", "division_code": "withheld", "name": "masked", "id_no": "sent", "status": "withheld",
@@ -211,9 +223,11 @@ def test_explained_as_it_is_done() -> None:
     assert "某条例" in told["id_no"].reason_zh
     assert told["code"].revision == granted(a).revision
     assert all(d.reason_zh and d.reason_en for d in told.values())
-    away = explain(CONTRACT, entry(), a, IN_FORCE, batch({**INSIDE, "division_code": "110101"}), at=AT)
-    assert {d.reason_en for d in away} == {"the record is out of the agreement's scope"}
-    none = explain(CONTRACT, entry(), None, IN_FORCE, None, at=AT)
+    away = explain(
+        CONTRACT, entry(), a, COUNTY, IN_FORCE, batch({**INSIDE, "division_code": "110101"}), at=AT
+    )
+    assert {d.reason_en for d in away} == {"the record lies outside the agreement's subtree"}
+    none = explain(CONTRACT, entry(), None, COUNTY, IN_FORCE, None, at=AT)
     assert {(d.decision, d.reason_en, d.agreement) for d in none} == {
         ("withheld", "there is no agreement", None)
     }
