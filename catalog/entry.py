@@ -85,8 +85,9 @@ class Entry:
     """
 
     id: str
-    code: str  # 信息资源代码
-    version: str
+    authority: str = "guide"  # who gives the code: its declaration
+    code: str  # 信息资源代码; empty until it is given
+    version: str  # empty until it is given
     state: str  # CT_CAT_STATE; its scheme "shares" has those in which an entry is shared
     approval_number: str = ""  # 文号
     title: str

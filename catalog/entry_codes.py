@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from catalog.authority import Authority, version_number
 from catalog.codes import CodeTables
 from catalog.entry import OURS, Basis, Entry, Flaw
 
@@ -38,7 +39,9 @@ def share_words(codes: CodeTables, scheme: str, at: date) -> dict[str, str]:
     return {value: words[code] for value, code in theirs.items() if code in words}
 
 
-def resolved(entry: Entry, codes: CodeTables) -> tuple[Entry, list[Flaw]]:
+def resolved(
+    entry: Entry, codes: CodeTables, authorities: Mapping[str, Authority]
+) -> tuple[Entry, list[Flaw]]:
     """(the entry with its share types as words, what its codes have wrong), as of its publication day."""
     at = entry.published_at
     words = share_words(codes, entry.share_scheme, at)
@@ -62,7 +65,26 @@ def resolved(entry: Entry, codes: CodeTables) -> tuple[Entry, list[Flaw]]:
         share_type=words.get(entry.share_type, ""),
         fields=tuple(replace(f, share_type=words.get(f.share_type, "")) for f in entry.fields),
     )
-    return made, [*found, *_coded(made, codes, at), *_withheld(made, codes, at)]
+    given = _given(made, authorities, sharing_states(codes))
+    return made, [*found, *given, *_coded(made, codes, at), *_withheld(made, codes, at)]
+
+
+def _given(entry: Entry, authorities: Mapping[str, Authority], sharing: frozenset[str]) -> Iterator[Flaw]:
+    """What the catalog authority gives: its form, and that it was given before anything is shared."""
+    authority = authorities.get(entry.authority)
+    if authority is None:
+        known = ", ".join(sorted(authorities))
+        yield Flaw(keys=("authority",), zh=f"没有可用的目录主管部门 {entry.authority}; 有 {known}",
+                   en=f"no sound authority {entry.authority}; there are {known}")  # fmt: skip
+    for name, given in (("code", entry.code), ("version", entry.version)):
+        if not given and entry.state in sharing:
+            yield Flaw(keys=(name,), zh="可共享的条目须有目录主管部门给出的代码和版本",
+                       en="what is shared has a code and a version from the catalog authority")  # fmt: skip
+    wrong = authority.code_flaw(entry.code) if authority is not None and entry.code else None
+    if wrong is not None:
+        yield Flaw(keys=("code",), zh=wrong[0], en=wrong[1])
+    if entry.version and version_number(entry.version) is None:
+        yield Flaw(keys=("version",), zh="不是版本号,如 1.0", en="no version, as 1.0")
 
 
 def _coded(entry: Entry, codes: CodeTables, at: date) -> Iterator[Flaw]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from catalog.agreement import Agreement
+from catalog.authority import Authority
 from catalog.calendar import WorkingCalendar
 from catalog.clock import Clock
 from catalog.codes import CodeTables
@@ -89,6 +90,7 @@ class Declarations:
     ways: MappingType[str, Way]
     codes: CodeTables
     divisions: Divisions
+    authorities: MappingType[str, Authority]
     clocks: MappingType[str, Clock]
     calendar: WorkingCalendar
     problems: tuple[Problem, ...]
@@ -172,6 +174,7 @@ def read(home: Path, registry: Registry | None = None) -> Declarations:
     codes, problems = codes_of(home)
     r.problems += problems
     divisions = Divisions.load(ROOT / "catalog" / "divisions.csv")
+    authorities = r.over("authority", Authority, "catalog/authorities", "catalog/authorities")
     clocks = r.over("clock", Clock, "catalog/clocks", "clocks")
     files = [ROOT / "catalog" / "calendars" / "cn.csv", home / "calendars" / "cn.csv"]
     calendar, problems = WorkingCalendar.load(*(f for f in files if f.is_file()))
@@ -179,7 +182,7 @@ def read(home: Path, registry: Registry | None = None) -> Declarations:
 
     check_contracts(r, contracts, codes)
     check_platforms(r, platforms, registry)
-    check_entries(r, entries, contracts, codes or CodeTables.empty())
+    check_entries(r, entries, contracts, codes or CodeTables.empty(), authorities)
     check_agreements(r, agreements, entries, contracts, platforms)
     ways: dict[str, Way] = {}
     disabled: dict[str, tuple[Problem, ...]] = {
@@ -219,6 +222,7 @@ def read(home: Path, registry: Registry | None = None) -> Declarations:
         ways=ways,
         codes=codes or CodeTables.empty(),
         divisions=divisions,
+        authorities=authorities,
         clocks=clocks,
         calendar=calendar,
         problems=tuple(sorted(set(r.problems))),

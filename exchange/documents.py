@@ -16,11 +16,13 @@ from types import MappingProxyType
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+from catalog.collation import Difference
 from catalog.contract import Contract
 from catalog.declaration import dump, parse
 from catalog.errors import DeclarationError, Problem, Reason
-from catalog.interchange import odcs
+from catalog.interchange import guide, odcs
 from catalog.interchange.received import Received
+from exchange import entrytable
 from exchange.declarations import Declarations
 from exchange.settings import ROOT
 
@@ -60,6 +62,7 @@ class Imported:
     files: tuple[Planned, ...] = ()
     problems: tuple[Problem, ...] = ()
     notes: tuple[Problem, ...] = ()
+    differences: tuple[Difference, ...] = ()  # from what the home has, where the form compares by itself
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,10 +177,20 @@ def _read_odcs(name: str, content: bytes, declared: Declarations, at: datetime) 
     return _taken(odcs.received(text, file=name, classes=_classes(declared, odcs.SCHEME, at)))
 
 
+def _collated(name: str, content: bytes, declared: Declarations, at: datetime) -> Imported:
+    made = entrytable.collated(name, content, declared, at)
+    files = tuple(Planned(path=f"catalog/entries/{e.id}.yaml", made=e) for e in made.entries)
+    return Imported(files=files, problems=made.problems, notes=made.notes, differences=made.differences)
+
+
 EXPORTS: Mapping[str, Export] = MappingProxyType({
     "odcs": Export(
         title=("数据标准, Open Data Contract Standard 3.1 (YAML)", "contracts as Open Data Contract Standard 3.1, YAML"),
         written=_of_contracts(".odcs.yaml", lambda c, d, at: odcs.written(c).encode()),
+    ),
+    "guide": Export(
+        title=("目录条目, 编制指南的表 (XLSX)", "entries as the national guide's table, XLSX"),
+        written=lambda d, names, at: [Document(name=n, content=c) for n, c in entrytable.written(d, names)],
     ),
 })  # fmt: skip
 IMPORTS: Mapping[str, Import] = MappingProxyType({  # asked in this order
@@ -185,5 +198,10 @@ IMPORTS: Mapping[str, Import] = MappingProxyType({  # asked in this order
         title=("数据标准, Open Data Contract Standard", "contracts as Open Data Contract Standard"),
         recognised=lambda name, content: odcs.MARK.search(content) is not None,
         read=_read_odcs,
+    ),
+    "guide": Import(
+        title=("目录条目, 目录主管部门的表 (XLSX, CSV)", "entries as a catalog authority lists them, XLSX or CSV"),
+        recognised=lambda name, content: guide.recognised(content),
+        read=_collated,
     ),
 })  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from catalog import terms
 from catalog.agreement import Agreement
+from catalog.authority import Authority
 from catalog.codes import CodeTables
 from catalog.contract import Contract
 from catalog.declaration import line_of
@@ -140,11 +141,12 @@ def check_platforms(r: HomeFiles, platforms: dict[str, Platform], registry: Regi
 
 
 def check_entries(
-    r: HomeFiles, entries: dict[str, Entry], contracts: dict[str, Contract], codes: CodeTables
-) -> None:
+    r: HomeFiles, entries: dict[str, Entry], contracts: dict[str, Contract], codes: CodeTables,
+    authorities: dict[str, Authority],
+) -> None:  # fmt: skip
     """Leaves the sound entries, their share types as words."""
     for id, declared in list(entries.items()):
-        made, wrong = resolved(declared, codes)
+        made, wrong = resolved(declared, codes, authorities)
         contract = contracts.get(made.contract)
         if contract is None:
             zh, en = f"没有可用的数据标准 {made.contract}", f"no sound contract {made.contract}"

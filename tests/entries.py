@@ -5,7 +5,11 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
+from catalog.authority import Authority
 from catalog.entry import Channel, Entry, EntryField, Process, Scope
+from catalog.interchange import guide
+
+AUTHORITIES: dict[str, Authority] = {a.id: a for a in guide.shipped()}
 
 DECLARED: dict[str, Any] = {
     "code": "307015050030/0099", "version": "1.0", "state": "3", "title": "物", "category": "部门/气象",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
+from catalog.collation import KINDS, Difference
 from catalog.errors import Problem, say
 from exchange import documents
 from exchange.cli import opening
@@ -62,14 +63,32 @@ def take(files: list[Path], *, kind: str | None, check: bool, replace: bool) -> 
              for _, d in declared]  # fmt: skip
     if any(d.state == "changed" for d in left) and not check:
         words.append(say("有改动的没有写入: 看过差异后加 --replace", "what changed was not written: look at the differences, then add --replace"))  # fmt: skip
-    failed = any(t.problems for t in taken) or (left and not check) or any(d.state == "shipped" for d in left)
-    sheets = [Sheet(columns=("",), rows=[(line,) for line in d.diff.splitlines()], bare=True)
+    differing = [d for t in taken for d in t.differences]
+    failed = (
+        any(not d.taken for d in differing)
+        or any(t.problems for t in taken)
+        or (left and not check)
+        or any(d.state == "shipped" for d in left)
+    )
+    sheets = [_differences(differing)] if differing else []
+    sheets += [Sheet(columns=("",), rows=[(line,) for line in d.diff.splitlines()], bare=True)
               for _, d in declared if d.diff]  # fmt: skip
     return Answer(
         output=CatalogImport(home=str(home), documents=taken),
         sheets=[*sheets, Sheet(columns=("", ""), rows=rows, bare=True)] if rows else sheets,
         words=words,
         code=Code.FINDING if failed else Code.DONE,
+    )
+
+
+def _differences(found: list[Difference]) -> Sheet:
+    columns = (say("条目", "entry"), say("差异", "difference"), say("项", "what"), say("我方", "ours"),
+               say("对方", "theirs"), say("单元格", "cell"))  # fmt: skip
+    rows = [(d.entry or d.title, say(*KINDS[d.kind]), d.what, d.ours, d.theirs, d.place) for d in found]
+    return Sheet(
+        columns=columns,
+        rows=rows,
+        title=say("与目录主管部门的差异", "differences from the catalog authority"),
     )
 
 
@@ -94,7 +113,8 @@ def _taken(file: Path, kind: str | None, home: Path, *, check: bool, replace: bo
         if may and not check:
             documents.put(home, change)
         declared.append(Declared(path=change.path, state=change.state, written=may and not check, diff=change.diff))  # fmt: skip
-    return Taken(file=str(file), kind=found, declared=declared, problems=list(made.problems), notes=list(made.notes))  # fmt: skip
+    return Taken(file=str(file), kind=found, declared=declared, problems=list(made.problems), notes=list(made.notes),
+                 differences=list(made.differences))  # fmt: skip
 
 
 def _known(kind: str, among: Collection[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from catalog.collation import Difference
 from catalog.errors import Problem
 
 
@@ -53,6 +54,9 @@ class Taken:
     declared: list[Declared]
     problems: list[Problem]  # what could not be taken
     notes: list[Problem]  # what was left aside, or a person must settle
+    differences: list[Difference] = field(
+        default_factory=list
+    )  # of entries, from the catalog authority's document
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from catalog.agreement import Agreement
+from catalog.authority import Authority
 from catalog.clock import Clock
 from catalog.contract import Contract, Layout
 from catalog.declaration import json_schema
@@ -27,7 +28,7 @@ PAGES = sorted(p for p in ROOT.rglob("*.md") if not SKIPPED & set(p.relative_to(
 READMES = [ROOT / "README.md", ROOT / "README.zh.md"]
 KINDS: dict[str, type] = {
     "node": Node, "platform": Platform, "contract": Contract, "layout": Layout, "entry": Entry,
-    "agreement": Agreement, "mapping": Mapping, "route": Route, "clock": Clock,
+    "agreement": Agreement, "mapping": Mapping, "route": Route, "clock": Clock, "authority": Authority,
 }  # fmt: skip
 
 

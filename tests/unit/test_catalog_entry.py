@@ -7,12 +7,14 @@ import pytest
 
 from catalog.agreement import AgreedField, Agreement, Approval, RowScope
 from catalog.authorise import check_agreement
+from catalog.authority import version_number
 from catalog.codes import CodeTables
 from catalog.contract import Contract
 from catalog.entry import OURS, Basis, Entry, EntryField, Process, flaws
 from catalog.entry_codes import resolved, share_words, sharing_states, shipped
 from catalog.shape import Field
 from tests import entries
+from tests.entries import AUTHORITIES
 
 CONTRACT = Contract(
     id="unit", title="单位", family="f", authority=("national",), key=("code",),
@@ -30,7 +32,7 @@ def entry(**changes: Any) -> Entry:
 
 def wrong(made: Entry) -> list[tuple[tuple[Any, ...], str]]:
     """As a home's load finds it: the codes first, then over the contract."""
-    found, flawed = resolved(made, shipped())
+    found, flawed = resolved(made, shipped(), AUTHORITIES)
     return [(f.keys, f.en) for f in flawed or flaws(found, CONTRACT)]
 
 
@@ -51,18 +53,18 @@ WORDS = {
 @pytest.mark.parametrize("scheme", WORDS)
 def test_the_same_digit_means_what_its_scheme_says(scheme: str) -> None:
     for value, word in WORDS[scheme].items():
-        made, found = resolved(shared(scheme, value, legal_basis=(LAW,)), shipped())
+        made, found = resolved(shared(scheme, value, legal_basis=(LAW,)), shipped(), AUTHORITIES)
         assert found == []
         assert {made.share_type, *(f.share_type for f in made.fields)} == {word}
     others = {v for words in WORDS.values() for v in words} - set(WORDS[scheme])
     for value in [*others, "", "4", "１"]:
-        made, found = resolved(shared(scheme, value), shipped())
+        made, found = resolved(shared(scheme, value), shipped(), AUTHORITIES)
         assert {f.keys for f in found} >= {("share_type",), ("fields", 0, "share_type")}
         assert made.share_type == ""  # no word at all: it denies
 
 
 def test_a_scheme_that_nobody_declared_is_an_error_and_opens_nothing() -> None:
-    made, found = resolved(shared("province-x", "1"), shipped())
+    made, found = resolved(shared("province-x", "1"), shipped(), AUTHORITIES)
     assert next(f.keys for f in found) == ("share_scheme",)
     assert "conditional-first" in found[0].en
     assert next(f.keys for f in flaws(made, CONTRACT)) == ("share_type",)
@@ -97,6 +99,13 @@ def test_a_field_that_is_not_shared_closes_its_entry_and_needs_its_basis() -> No
 @pytest.mark.parametrize("changes, keys", [
     ({"state": "8"}, ("state",)),
     ({"state": "published"}, ("state",)),
+    ({"authority": "nobody"}, ("authority",)),
+    ({"code": "30701505003030050000000003"}, ("code",)),
+    ({"code": "30701/3"}, ("code",)),
+    ({"code": "307015a/3"}, ("code",)),
+    ({"code": ""}, ("code",)),
+    ({"version": ""}, ("version",)),
+    ({"version": "一"}, ("version",)),
     ({"cycle": "实时"}, ("cycle",)),
     ({"open_type": "4"}, ("open_type",)),
     ({"reason": "9"}, ("reason",)),
@@ -114,6 +123,18 @@ def test_a_field_that_is_not_shared_closes_its_entry_and_needs_its_basis() -> No
 ])  # fmt: skip
 def test_each_flaw_has_its_place(changes: dict[str, Any], keys: tuple[Any, ...]) -> None:
     assert [k for k, _ in wrong(entry(**changes))] == [keys]
+
+
+def test_a_draft_waits_for_its_code() -> None:
+    assert wrong(entry(state="0", code="", version="")) == []
+    assert [k for k, _ in wrong(entry(state="0", code="30701/3"))] == [("code",)]
+
+
+def test_versions_compare_as_numbers() -> None:
+    numbers = [version_number(v) for v in ("1", "V1.0", "1.2", "1.10", "2")]
+    assert numbers == [(1,), (1,), (1, 2), (1, 10), (2,)]
+    assert numbers == sorted(n for n in numbers if n)
+    assert [version_number(v) for v in ("", "v", "1.", "一", "1.0.0.0.0", "１")] == [None] * 6
 
 
 def test_a_sound_entry_has_no_flaw_and_names_its_sources() -> None:

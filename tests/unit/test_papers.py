@@ -11,6 +11,7 @@ import pytest
 
 from catalog import declaration
 from catalog.contract import Contract
+from catalog.entry import Entry
 from catalog.interchange import odcs
 from exchange import documents
 from exchange.cli import main, opening
@@ -105,3 +106,35 @@ def test_exports_write_one_file_or_a_folder_of_them(home: Path, capsys: pytest.C
     capsys.readouterr()
     assert main(["catalog", "export", "--json"]) == 0
     assert {f["kind"] for f in said(capsys)["forms"]} == set(documents.EXPORTS)
+
+
+def test_the_authoritys_list_is_compared_and_what_would_open_something_stays_out(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, declared: Declarations
+) -> None:
+    assert main(["catalog", "export", "guide", "--to", "list.xlsx"]) == 0
+    assert main(["catalog", "import", "list.xlsx"]) == 0  # nothing differs
+    assert not (home / "catalog").exists()
+    entry = declared.entries["key_unit"]
+    loose = replace(entry, version="0.5", share_type="none")
+    monkeypatch.setattr(opening, "declared", lambda home: replace(declared, entries={**declared.entries, "key_unit": loose}))  # fmt: skip
+    capsys.readouterr()
+    assert main(["catalog", "import", "list.xlsx", "--replace", "--json"]) == 1
+    (shown,) = said(capsys)["documents"]
+    assert [(d["kind"], d["what"]) for d in shown["differences"]] == [
+        ("version", "version"),
+        ("loosened", "share_type"),
+    ]
+    made, _ = declaration.load(home / "catalog/entries/key_unit.yaml", Entry, root=home)
+    assert made == replace(loose, version=entry.version)
+
+
+def test_a_version_that_goes_backwards_is_refused_by_its_cell(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, declared: Declarations
+) -> None:
+    main(["catalog", "export", "guide", "key_unit", "--to", "list.xlsx"])
+    ahead = replace(declared.entries["key_unit"], version="7.0")
+    monkeypatch.setattr(opening, "declared", lambda home: replace(declared, entries={"key_unit": ahead}))
+    capsys.readouterr()
+    assert main(["catalog", "import", "list.xlsx", "--replace"]) == 1
+    assert "list.xlsx:3: cell B3: key_unit.version goes backwards" in capsys.readouterr().out
+    assert not (home / "catalog").exists()
