@@ -38,6 +38,7 @@ class Field:
     when: dict[str, Any] | None = None  # catalog.predicate: the type's own checks hold for these rows alone
     sensitivity: Sensitivity = "L1"  # domain classes L0 publishable … L3 identity numbers, trails
     formats: tuple[str, ...] = ()  # strptime formats that a layout's text dates come in
+    formerly: str | None = None  # the name that it had in the version before
     source: str = ""  # where the field was seen: standard and clause, or A for an assumption
 
     def __post_init__(self) -> None:

@@ -29,8 +29,8 @@ def right(node: Node, by: str, maker: str, route: str, *, at: datetime) -> str:
     """
     if not _plain(by) or same(by, maker):
         raise NotAuthorised(
-            "修正与批准须由两个人做: 请另一个人批准",
-            "one person repairs, another approves: ask another person",
+            "做的人与批准的人须是两个人: 请另一个人批准",
+            "one person does it, another approves: ask another person",
         )
     if not node.approvers:
         return ANYONE
@@ -43,6 +43,6 @@ def right(node: Node, by: str, maker: str, route: str, *, at: datetime) -> str:
         if serves and not same(deputy.of, maker) and any(same(a.name, deputy.of) for a in named):
             return f"{DEPUTY} {deputy.of}"
     raise NotAuthorised(
-        f"node.yaml 没有让 {by} 批准 {route} 的修正(approvers, 或当日有效的 deputies)",
-        f"node.yaml does not let {by} approve repairs of {route} (approvers, or deputies of this day)",
+        f"node.yaml 没有让 {by} 批准 {route} 的事(approvers, 或当日有效的 deputies)",
+        f"node.yaml does not let {by} approve for {route} (approvers, or deputies of this day)",
     )

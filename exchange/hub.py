@@ -68,6 +68,7 @@ from exchange.stores import Stores
 from exchange.tables import batches as batch_table
 from exchange.tables import quarantine as quarantine_table
 from exchange.tables import runs
+from exchange.whatif import WhatIf
 from exchange.workplace import Workplace
 
 T = TypeVar("T")
@@ -117,6 +118,7 @@ class Hub:
         self.pauses = Pauses(stores, clock)
         self.agreements = Agreements(stores, clock)
         self.lags = Lags(stores, clock)
+        self.whatif = WhatIf(stores, clock)
         self.recalls = Recalls(stores, clock)
         self.conflicts = Conflicts(stores, clock)
         self.disputes = Disputes(stores, clock)

@@ -53,6 +53,7 @@ class Node:
     approvers: tuple[Approver, ...] = ()  # none: anyone but the one who did it
     deputies: tuple[Deputy, ...] = ()
     keep: Keep = Keep()
+    signed_changes: bool = False  # a share whose declarations changed waits until a person signed the change
 
 
 Direction = Literal["collect", "up", "down", "across"]  # 归集, 上报, 下发或回流, 提供

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from catalog.errors import LeishuError, NotAuthorised
 from connectors.seam import Payload
-from exchange import answers, batches, gate, holdings, outbox, standings
+from exchange import answers, batches, gate, holdings, outbox, signatures, standings
 from exchange.batch import Counts
 from exchange.batches import Batch
 from exchange.declarations import Way
@@ -78,6 +78,8 @@ def _withdrawn(stores: Stores, way: Way, batch: Batch, at: datetime) -> LeishuEr
     """
     with stores.database.transaction() as connection:
         gives = holdings.gives(connection, batch.id)
+        if gives:
+            signatures.check(stores, connection, way)  # what was prepared waits for its signature
         recalled = gives and holdings.gives_barred(connection, batch.id)
     if recalled:
         return NotAuthorised(

@@ -19,7 +19,7 @@ from catalog.conform import conform
 from catalog.contract import Contract
 from catalog.scope import in_scope
 from catalog.shape import to_batch
-from exchange import batches, cases, gate, holdings, outbox, register, standings
+from exchange import batches, cases, gate, holdings, outbox, register, signatures, standings
 from exchange.batch import Counts
 from exchange.declarations import Way
 from exchange.keys import row_digests, unseal_values
@@ -82,6 +82,8 @@ def prepare(stores: Stores, route: str, *, at: datetime, selection: Selection | 
             return []  # selected at the opening, each record in its latest version
         with stores.database.transaction() as connection:
             taken_back = selection is not None and selection.withdraw
+            if not taken_back:
+                signatures.check(stores, connection, way)
             grant = None if taken_back else standings.grant(connection, way, at=at)
             fields = batches.keep_field_set(connection, grant.fields if grant else (), at=at)
             after = batches.scan_of(connection, route, way.revision)

@@ -26,15 +26,20 @@ def grant(connection: Connection, way: Way, *, at: datetime, purpose: str | None
 
     ``purpose``: what is asked; None: what the route is for.
     """
-    if way.agreement is None or way.entry is None:
-        raise NotAuthorised(f"交换任务 {way.route.id} 没有共享授权", f"route {way.route.id} has no agreement")
-    standing = of(connection, way.agreement)
-    if way.agreement.ceilings or way.agreement.gate:
+    if way.agreement is not None and (way.agreement.ceilings or way.agreement.gate):
         id = way.agreement.id
         raise NotAuthorised(
             f"共享授权 {id} 的数量上限和汇聚关口尚不能执行",
             f"the ceilings and the gate of agreement {id} are not kept yet",
         )
+    standing = None if way.agreement is None else of(connection, way.agreement)
+    return granted(way, standing, at=at, purpose=purpose)
+
+
+def granted(way: Way, standing: Standing | None, *, at: datetime, purpose: str | None = None) -> Grant:
+    """Leave to send on this route at ``at`` if its agreement stood so, or NotAuthorised."""
+    if way.agreement is None or way.entry is None or standing is None:
+        raise NotAuthorised(f"交换任务 {way.route.id} 没有共享授权", f"route {way.route.id} has no agreement")
     return authorise.grant(
         way.agreement, way.platform, way.entry, way.contract, standing, at=at,
         purpose=way.route.purpose if purpose is None else purpose, sharing=way.sharing,

@@ -304,6 +304,16 @@ standings = Table(  # where an agreement stands, by its latest step
     Column("applied_by", Text),
     Column("since", Instant, nullable=False),
 )
+signatures = Table(  # the terms of a share route that a person signed last; derived from the ledger
+    "signatures",
+    metadata,
+    Column("route", Text, primary_key=True),
+    Column("revision", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("diff", Text, nullable=False),  # the seal of what was signed
+    Column("at", Instant, nullable=False),
+)
+
 breakers = Table(  # how a platform answers; shared by all workers, operational, not evidence
     "breakers",
     metadata,

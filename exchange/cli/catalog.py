@@ -44,3 +44,30 @@ def catalog_import(
     json: Json = False,
 ) -> Task:  # fmt: skip
     return task("catalog import", json, "papers", "take", files, kind=kind, check=check, replace=replace)
+
+
+@catalog.command(
+    "diff",
+    cls=Command,
+    help=say("影响分析: 换用新的声明后, 每个需求方多得什么、少得什么", "what new declarations give each recipient more or less of, before they are used"),
+)  # fmt: skip
+def catalog_diff(
+    old: Annotated[str, typer.Argument(metavar="OLD", help=say("声明目录; . 为现用的, signed 为上次签核的", "a home's folder; . the one in use, signed what was signed last"))],
+    new: Annotated[str, typer.Argument(metavar="NEW", help=say("声明目录; . 为现用的", "a home's folder; . the one in use"))],
+    replay: Annotated[int, typer.Option("--replay", min=0, max=1000, metavar="N", help=say("用每个任务最近 N 个发送批次试算", "try the last N share batches of each route under both"))] = 0,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help=say("另存一份可打印的网页", "write a page for print as well"))] = None,
+    json: Json = False,
+) -> Task:  # fmt: skip
+    return task("catalog diff", json, "impact", "diffed", old, new, replay=replay, html=html)
+
+
+@catalog.command(
+    "approve",
+    cls=Command,
+    help=say("签核影响分析: 由生成它的人以外的批准人", "sign a diff: an approver who did not make it"),
+)
+def catalog_approve(
+    file: Annotated[str, typer.Argument(metavar="FILE", help=say("catalog diff --json 的输出, - 为标准输入", "what catalog diff --json printed; - for standard input"))],
+    json: Json = False,
+) -> Task:  # fmt: skip
+    return task("catalog approve", json, "impact", "approved", file)

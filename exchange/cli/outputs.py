@@ -15,6 +15,7 @@ from connectors.seam import Step
 from exchange.acts import Skipped
 from exchange.agreements import AgreementStanding
 from exchange.backfill import Backfill
+from exchange.cli.impact_outputs import CatalogApproved, CatalogDiffed
 from exchange.cli.papers_outputs import CatalogExport, CatalogImport
 from exchange.conflicts import Conflict
 from exchange.dispute import Dispute
@@ -454,4 +455,6 @@ COMMANDS: tuple[tuple[str, type], ...] = (
     ("agreements withdraw", AgreementStep),
     ("catalog export", CatalogExport),
     ("catalog import", CatalogImport),
+    ("catalog diff", CatalogDiffed),
+    ("catalog approve", CatalogApproved),
 )

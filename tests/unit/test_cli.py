@@ -32,16 +32,20 @@ from catalog.interchange import odcs
 from catalog.platform import Connector, Platform
 from catalog.windows import Shut
 from connectors.seam import Step
+from exchange import uses
 from exchange.acts import Done, Skipped
 from exchange.agreements import AgreementStanding
 from exchange.backfill import Backfill, PartDone
 from exchange.cli import main, opening, receive, runs
+from exchange.cli.display import json_text
+from exchange.cli.impact_outputs import CatalogDiffed
 from exchange.cli.outputs import COMMANDS
 from exchange.cli.schemas import FOLDER, stale
 from exchange.conflicts import Conflict, Contested
 from exchange.dispute import Dispute
 from exchange.follow import Followed
 from exchange.hub import Ran
+from exchange.impact import FieldMove, Impact, RowMove
 from exchange.lags import Lag
 from exchange.ledger import Break
 from exchange.quarantine import Chosen
@@ -50,6 +54,7 @@ from exchange.reconcile import Reconciled
 from exchange.replay import Resent
 from exchange.settings import ROOT
 from exchange.views import BatchRow, Copy, Event, QuarantineRow, Refusal, RouteStatus, StatementRow, Trace
+from exchange.whatif import CatalogDiff, ChangeSeen, Moved, ShapeDiff, Signed
 from exchange.workplace import Replayed
 from exchange.workview import Group, Reach, Trial
 
@@ -253,6 +258,36 @@ class FakeAgreements:
         return self._one()
 
 
+class FakeWhatIf:
+    """Answers as Hub's desk of changes to the catalog does."""
+
+    def __init__(self, hub: FakeHub) -> None:
+        self.hub = hub
+
+    def diff(self, old: str, new: str, *, replay: int, by: str) -> CatalogDiff:
+        self.hub.asked.append(f"diff {old} {new} {replay} {by}")
+        seen = ChangeSeen(kind="field_dropped", field="name", breaks="both", step="major", zh="删去", en="dropped",
+                          uses=[uses.Use(kind="route", id=SHARE, broken=True)])  # fmt: skip
+        shape = ShapeDiff(kind="contract", id="key_unit", title="重点单位", old_version="1.0.0", new_version="1.0.1",
+                          changes=[seen], problem={"zh": "版本号应升", "en": "the version moves"})  # fmt: skip
+        field = FieldMove(field="phone", title="电话", title_en="phone", before="masked", before_mask="phone", after="sent",
+                          after_mask=None, gives="more", rows=3)  # fmt: skip
+        moved = RowMove(compared=9, both=7, gained=1, lost=1)
+        impact = Impact(platform="shaoxing", title="绍兴", route=SHARE, contract="key_unit", before="a", after="b",
+                        agreements=["a"], stopped_before=None, stops={"zh": "到期", "en": "it ended"}, waits=None,
+                        fields=[field], batches=2, replayed=moved, register=moved, withdrawn=1, left=1)  # fmt: skip
+        made = CatalogDiff(old=old, new=new, old_revision="1", new_revision="2", made_by=by, made_at=AT, replay=replay,
+                           shapes=[shape], routes=[Moved(route=SHARE, before="a", after="b")], recipients=[impact],
+                           problems=[], seal="ab")  # fmt: skip
+        nothing = replace(made, shapes=[], routes=[], recipients=[])
+        sound = replace(made, shapes=[replace(shape, problem=None)])
+        return nothing if self.hub.given.get("same") else made if self.hub.given.get("stuck") else sound
+
+    def approve(self, diff: CatalogDiff, *, by: str) -> Signed:
+        self.hub.asked.append(f"sign {diff.seal} {by}")
+        return Signed(seal=diff.seal, by=by, right="anyone", routes=[SHARE], at=AT)
+
+
 class FakeBackfills:
     """Answers as Hub's desk of backfills does."""
 
@@ -435,6 +470,10 @@ class FakeHub:
         return FakeConflicts(self)
 
     @property
+    def whatif(self) -> FakeWhatIf:
+        return FakeWhatIf(self)
+
+    @property
     def agreements(self) -> FakeAgreements:
         return FakeAgreements(self)
 
@@ -533,6 +572,8 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Use:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "FILE").write_bytes(b"12345")
     (tmp_path / "hazard.odcs.yaml").write_text(HAZARD, encoding="utf-8")
+    diff = CatalogDiffed(diff=FakeWhatIf(FakeHub()).diff("signed", ".", replay=2, by="张三"))
+    (tmp_path / "DIFF").write_text(json_text(diff), encoding="utf-8")
     monkeypatch.setattr(receive, "serve", lambda server, there: None)
 
     def use(**given: Any) -> FakeHub:
@@ -591,6 +632,8 @@ LINES = {
     "agreements resume": ["agreements", "resume", "national.key_unit"],
     "agreements withdraw": ["agreements", "withdraw", "national.key_unit", "--reason", "目的已实现"],
     "catalog export": ["catalog", "export", "odcs", "hazard", "--to", "TO"],
+    "catalog diff": ["catalog", "diff", "signed", ".", "--replay", "2"],
+    "catalog approve": ["catalog", "approve", "DIFF"],
     "catalog import": ["catalog", "import", "hazard.odcs.yaml"],
     "conflicts list": ["conflicts", "list"],
     "conflicts show": ["conflicts", "show", "7"],
@@ -610,7 +653,7 @@ LINES = {
     "ledger rebuild": ["ledger", "rebuild", "--check"],
 }
 EMPTY: dict[str, Any] = {
-    "recalls": [], "agreements": [], "backfills": [], "disputes": [], "conflicts": [],
+    "stuck": True, "recalls": [], "agreements": [], "backfills": [], "disputes": [], "conflicts": [],
     "groups": [], "history": [], "preview": [], "some_left": True,
     "compared": [],
     "status": [], "cases": [], "batches": [], "statement": [], "trace": [], "quarantined": [], "quarantined_row": None,
@@ -988,3 +1031,23 @@ def test_a_review_takes_in_hand_approves_or_declines(hub: Use) -> None:
     assert main(["agreements", "review", "a", "--decline", "--reason", "不符"]) == 0
     assert fake.asked == ["take a", "approve a 1号", "decline a 不符"]
     assert main(["agreements", "review", "a", "--approve", "--decline"]) == 2
+
+
+def test_a_diff_is_printed_told_and_signed(
+    hub: Use, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = hub(stuck=True)
+    assert main(["catalog", "diff", "signed", ".", "--html", "page.html"]) == 1, "a version did not move"
+    printed = (tmp_path / "page.html").read_text(encoding="utf-8")
+    for words in ("影响分析", SHARE, "版本号应升", "到期", "key_unit"):
+        assert words in printed
+    out = capsys.readouterr()
+    assert "phone" in out.out
+    assert main(["catalog", "diff", "signed", ".", "--html", "nowhere/page.html"]) == 2
+    assert main(["catalog", "approve", "DIFF"]) == 0
+    assert made.asked == ["diff signed . 0 王五", "diff signed . 0 王五", "sign ab 王五"]
+    assert main(["catalog", "approve", "FILE"]) == 2
+    (tmp_path / "other.json").write_text("{}", encoding="utf-8")
+    assert main(["catalog", "approve", "other.json"]) == 2
+    hub(same=True)
+    assert main(["catalog", "diff", ".", "."]) == 0

@@ -1,0 +1,21 @@
+"""What the commands about changes to the catalog print as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from exchange.whatif import CatalogDiff, Signed
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatalogDiffed:
+    """leishu catalog diff; leishu catalog approve takes it as it is"""
+
+    diff: CatalogDiff
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatalogApproved:
+    """leishu catalog approve"""
+
+    signed: Signed
