@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Literal
 
 from catalog.shape import Shape, is_canonical
+from catalog.subject import SELF, Identifier, Kind
 
 Level = Literal["national", "provincial", "municipal", "county", "peer"]
 
@@ -25,6 +26,9 @@ class Contract(Shape):
     ]  # levels, departments or platforms: the first decides where two changed a field
     field_authority: dict[str, tuple[str, ...]] = field(default_factory=dict)  # where another order holds
     ties: Literal["person", "keep"] = "person"  # an even contest waits for a person; or what stands stays
+    subject: Kind | None = None  # what one record is of, where it is of somebody
+    subjects: tuple[Identifier, ...] = ()  # which fields say of whom or about whom a record is
+    summary: tuple[str, ...] = ()  # fields that a list of records shows beside the key
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -38,9 +42,31 @@ class Contract(Shape):
         strange = [n for n in self.field_authority if n not in self.names]
         if strange:
             raise ValueError(f"field_authority names no field of it: {', '.join(strange)}")
+        self._check_subjects()
         optional = [n for n in self.key if not self.by_name[n].required]
         if optional:
             raise ValueError(f"key field must be required: {', '.join(optional)}")
+
+    def _check_subjects(self) -> None:
+        strange = [n for n in (*(s.field for s in self.subjects), *self.summary) if n not in self.names]
+        if strange:
+            raise ValueError(f"subjects or summary names no field of it: {', '.join(strange)}")
+        for told in self.subjects:
+            if not is_canonical(told.role):
+                raise ValueError(f"subjects: not a role: {told.role}")
+            if told.role == SELF and self.subject is None:
+                raise ValueError("subjects: role self needs subject, what one record is of")
+            if told.by == "id_no" and self.by_name[told.field].sensitivity != "L3":
+                raise ValueError(f"subjects: field {told.field} holds ID numbers and is of class L3")
+        if self.subject is not None and not self.identified(SELF):
+            raise ValueError("subject: subjects must name a field of role self")
+        secret = [n for n in self.summary if self.by_name[n].sensitivity in ("L2", "L3")]
+        if secret:
+            raise ValueError(f"summary shows classes L0 and L1 alone: {', '.join(secret)}")
+
+    def identified(self, role: str, *by: str) -> tuple[Identifier, ...]:
+        """The fields of this role, all or those of these kinds."""
+        return tuple(s for s in self.subjects if s.role == role and (not by or s.by in by))
 
     @cached_property
     def sealed(self) -> tuple[str, ...]:

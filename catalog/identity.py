@@ -161,3 +161,23 @@ def uscc_check_digit(first17: str) -> str:
 def id_check_digit(first17: str) -> str:
     """The last character of an ID number, GB 11643-1999 (ISO 7064, MOD 11-2): a digit or X."""
     return _ID_CHECKS[int(_sum(_row(first17, 17, _ID), _ID_WEIGHTS)[0]) % 11]
+
+
+def base31(digest: bytes, length: int) -> str:
+    """The first characters of the digest as a number in GB 32100's 31 characters, written at its full width."""
+    number, width, characters = int.from_bytes(digest, "big"), 0, []
+    while 31**width < 256 ** len(digest):
+        width += 1
+    for _ in range(width):
+        number, rest = divmod(number, 31)
+        characters.append(ALPHABET[rest])
+    return "".join(reversed(characters))[:length]
+
+
+def check_character(body: str) -> str:
+    """The check character behind digits and capitals, ISO/IEC 7064 MOD 37,36."""
+    product = 36
+    for character in body:
+        total = (product + int(character, 36)) % 36 or 36
+        product = total * 2 % 37
+    return "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"[(37 - product) % 36]

@@ -22,6 +22,7 @@ from catalog.entry import Entry
 from catalog.entry_codes import sharing_states
 from catalog.errors import DeclarationError, Problem
 from catalog.platform import Platform
+from catalog.subject import IdentityTerms
 from catalog.windows import Windows
 from connectors.registry import Registry, default_registry
 from exchange.compiled import Compiled
@@ -38,6 +39,7 @@ from quality.suite import load as load_suite
 NAMED = {
     "agreements": ("共享授权", "agreement"),
     "clocks": ("时限", "clock"),
+    "identities": ("身份规则", "identity terms"),
     "platforms": ("平台", "platform"),
 }
 
@@ -60,12 +62,13 @@ class Way:
     def revision(self) -> str:
         """One name for all that decides on this route; another content, another name.
 
-        When and how often the platform is called, and how soon it must answer, decides on no record.
+        When and how often the platform is called, how soon it must answer, and whom a record is of, decides
+        on no record.
         """
         parts = (
             replace(self.route, every=30, answer_clock="receipt_final", lag_bound=None),
             replace(self.platform, windows=Windows(), calls_per_minute=None, callback=None),
-            self.contract,
+            replace(self.contract, subject=None, subjects=(), summary=()),
             self.layout,
             self.mapping,
             self.agreement,
@@ -93,6 +96,7 @@ class Declarations:
     authorities: MappingType[str, Authority]
     clocks: MappingType[str, Clock]
     calendar: WorkingCalendar
+    identities: MappingType[str, IdentityTerms]
     problems: tuple[Problem, ...]
     disabled: MappingType[str, tuple[Problem, ...]]  # route id: why it does not run
 
@@ -176,6 +180,7 @@ def read(home: Path, registry: Registry | None = None) -> Declarations:
     divisions = Divisions.load(ROOT / "catalog" / "divisions.csv")
     authorities = r.over("authority", Authority, "catalog/authorities", "catalog/authorities")
     clocks = r.over("clock", Clock, "catalog/clocks", "clocks")
+    identities = r.over("identities", IdentityTerms, "catalog/identities", "identities")
     files = [ROOT / "catalog" / "calendars" / "cn.csv", home / "calendars" / "cn.csv"]
     calendar, problems = WorkingCalendar.load(*(f for f in files if f.is_file()))
     r.problems += problems
@@ -225,6 +230,7 @@ def read(home: Path, registry: Registry | None = None) -> Declarations:
         authorities=authorities,
         clocks=clocks,
         calendar=calendar,
+        identities=identities,
         problems=tuple(sorted(set(r.problems))),
         disabled=disabled,
     )

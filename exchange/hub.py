@@ -53,7 +53,9 @@ from exchange.callbacks import Callbacks
 from exchange.conflicts import Conflicts
 from exchange.database import Database
 from exchange.dispute import Disputes
+from exchange.dossier import Dossiers
 from exchange.embedded import start as start_embedded
+from exchange.identity import Identities
 from exchange.keys import FileKeyring
 from exchange.lags import Lags
 from exchange.ledger import Break, Witness
@@ -123,6 +125,8 @@ class Hub:
         self.conflicts = Conflicts(stores, clock)
         self.disputes = Disputes(stores, clock)
         self.replays = Replays(stores, clock)
+        self.identities = Identities(stores, clock)
+        self.dossiers = Dossiers(stores, clock)
         self.receipts = Callbacks(stores, clock)
         self.workplace = Workplace(stores, clock)
         self.backfills = Backfills(stores, clock)

@@ -16,15 +16,17 @@ from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 from cryptography.hazmat.primitives import hashes, hmac
 from cryptography.hazmat.primitives.ciphers import algorithms
 
 from catalog import sealing
 from catalog.errors import NotAuthorised
+from catalog.identity import base31
 
 _ID = 8  # bytes of a key's id in front of a sealed value
 # Records are named, compared and matched by these, and the chain is verified with one key: they stay.
-FIXED = frozenset({"uid", "digest", "token", "ledger"})
+FIXED = frozenset({"uid", "digest", "token", "person", "ledger"})
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)  # a purpose's first key holds for all time before the second
 
 
@@ -214,6 +216,13 @@ def uids(key: bytes, contract: str, keys: pa.Array) -> pa.StringArray:
 def tokens(key: bytes, values: pa.Array) -> pa.BinaryArray:
     """Keyed tokens to match sealed values by."""
     return hmac_values(key, values)
+
+
+def person_tokens(key: bytes, values: pa.Array, length: int) -> pa.StringArray:
+    """The first characters, of 31, of HMAC-SM3 of each ID number; made once a distinct value, null stays null."""
+    column = values.dictionary_encode()
+    made = [base31(m, length) for m in hmac_values(key, column.dictionary).to_pylist()]
+    return pc.take(pa.array(made, pa.string()), column.indices)
 
 
 def row_digests(key: bytes, batch: pa.RecordBatch, names: Sequence[str]) -> pa.BinaryArray:

@@ -243,6 +243,46 @@ def past(
     return pl.concat(parts).sort("uid", "version")
 
 
+def live(
+    connection: Connection, contract: Contract, names: Sequence[str], *where: ColumnElement[bool]
+) -> pl.DataFrame:
+    """The live records that meet the conditions on the contract's current table: frame_schema, by uid."""
+    table = tables(contract)[0]
+    query = select(*_selected(table, contract, names)).where(table.c.op != "d", *where)
+    return _frame(connection, query.order_by(table.c.uid), frame_schema(contract, names))
+
+
+def former(connection: Connection, contract: Contract, name: str) -> pl.DataFrame:
+    """(uid, value) of what live records bore in a field before and bear no more; for classes below L3."""
+    now, history = tables(contract)
+    query = (
+        select(history.c.uid, history.c[name].label("value"))
+        .distinct()
+        .join(now, now.c.uid == history.c.uid)
+        .where(now.c.op != "d", history.c.op != "d", history.c[name].is_distinct_from(now.c[name]))
+        .where(history.c[name].is_not(None))
+    )
+    return _frame(
+        connection, query, pa.schema([pa.field("uid", pa.string()), pa.field("value", pa.string())])
+    )
+
+
+def dated(
+    connection: Connection, contract: Contract, uids: Sequence[str], name: str
+) -> list[tuple[str, str, datetime]]:
+    """(uid, value, entered at) of a field in every version of these records, in order of version."""
+    found: list[Any] = []
+    for table in tables(contract):
+        query = (
+            select(table.c.uid, table.c.version, table.c[name], entries.c.at)
+            .join(commits, commits.c.batch == table.c.batch)
+            .join(entries, entries.c.position == commits.c.position)
+            .where(table.c.uid == _any(uids), table.c.op != "d", table.c[name].is_not(None))
+        )
+        found += connection.execute(query).all()
+    return [(r.uid, r[2], r.at) for r in sorted(found, key=lambda r: (r.uid, r.version))]
+
+
 def as_of(
     connection: Connection,
     contract: Contract,

@@ -26,6 +26,7 @@ from exchange.cli.frame import (
     group,
     task,
 )
+from exchange.cli.identity import identity
 from exchange.cli.quarantine import quarantine
 from exchange.cli.task import Task
 
@@ -43,6 +44,7 @@ app.add_typer(dispute, name="dispute")
 app.add_typer(recall, name="recall")
 app.add_typer(agreements, name="agreements")
 app.add_typer(catalog, name="catalog")
+app.add_typer(identity, name="identity")
 
 
 def _version(asked: bool) -> None:
@@ -292,6 +294,22 @@ def replay(
     json: Json = False,
 ) -> Task:
     return task("replay", json, "workplace", "resend", route, records or [], refused=refused)
+
+
+@app.command(
+    cls=Command,
+    help=say(
+        "一企一档 / 一户一档: 一个主体是谁, 有哪些记录",
+        "a subject's dossier: who it is, and the records that belong to it",
+    ),
+)
+def dossier(
+    subject: Annotated[str, typer.Argument(metavar="SUBJECT", help=say("信用代码, 监管数字码, 资质证编号, 身份标识或记录标识", "credit code, supervision code, certificate number, a person's token or a uid"))],
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help=say("写成可打印的网页", "write a page that can be printed"))] = None,
+    reveal: Annotated[bool, typer.Option("--reveal", help=say("显示 L2、L3 类内容, 记入交换日志", "show classes L2 and L3; it is noted in the ledger"))] = False,
+    json: Json = False,
+) -> Task:  # fmt: skip
+    return task("dossier", json, "identities", "dossier", subject, html=html, reveal=reveal)
 
 
 @platforms.command("list", cls=Command, help=say("已声明的平台", "the declared platforms"))

@@ -15,6 +15,13 @@ from connectors.seam import Step
 from exchange.acts import Skipped
 from exchange.agreements import AgreementStanding
 from exchange.backfill import Backfill
+from exchange.cli.identity_outputs import (
+    DossierShow,
+    IdentityLink,
+    IdentityLinks,
+    IdentityPropose,
+    IdentityResolve,
+)
 from exchange.cli.impact_outputs import CatalogApproved, CatalogDiffed
 from exchange.cli.papers_outputs import CatalogExport, CatalogImport
 from exchange.conflicts import Conflict
@@ -457,4 +464,11 @@ COMMANDS: tuple[tuple[str, type], ...] = (
     ("catalog import", CatalogImport),
     ("catalog diff", CatalogDiffed),
     ("catalog approve", CatalogApproved),
+    ("identity propose", IdentityPropose),
+    ("identity links", IdentityLinks),
+    ("identity show", IdentityLink),
+    ("identity accept", IdentityLink),
+    ("identity decline", IdentityLink),
+    ("identity resolve", IdentityResolve),
+    ("dossier", DossierShow),
 )

@@ -191,3 +191,33 @@ def yes(value: bool) -> str:
 def many(count: int, one: str) -> str:
     """An English count with its noun."""
     return f"{count} {one}" if count == 1 else f"{count} {one}s"
+
+
+RELATIONS: Titles = MappingProxyType({
+    "same": ("同一主体", "one subject"), "succeeds": ("后者承继前者", "the second succeeds the first"),
+})  # fmt: skip
+LINKS: Titles = MappingProxyType({
+    "proposed": ("待决定", "proposed"), "accepted": ("已认定", "accepted"), "declined": ("不认定", "declined"),
+    "gone": ("依据已无", "gone"),
+})  # fmt: skip
+EVIDENCE: Titles = MappingProxyType({
+    "org_code": ("组织机构代码", "organisation code"), "reg_no": ("注册号", "registration number"),
+    "person_token": ("证件号码相同", "one ID number"), "same_name": ("同县同名", "one name in one county"),
+    "former_name": ("曾用名", "a former name"), "similar_name": ("同址名称相近", "similar names at one address"),
+})  # fmt: skip
+STANDINGS: Titles = MappingProxyType({
+    "carried": ("随记录而来", "carried"), "provisional": ("暂编", "provisional"), "replaced": ("暂编, 已有国家码", "replaced"),
+})  # fmt: skip
+KIN: Titles = MappingProxyType({
+    "branch": ("分支机构", "branch"), "parent": ("总机构", "parent"), "predecessor": ("前身", "predecessor"),
+    "successor": ("承继者", "successor"),
+})  # fmt: skip
+ROLES: Titles = MappingProxyType({
+    "self": ("本体", "itself"), "unit": ("受检或受监管单位", "unit"), "institution": ("检测机构", "institution"),
+    "person": ("人员", "person"), "client": ("委托单位", "client"), "counterparty": ("行政相对人", "counterparty"),
+    "reference": ("经由所属记录", "by a record that belongs"), "applicant": ("申请单位", "applicant"),
+})  # fmt: skip
+CODES: Titles = MappingProxyType({"person_token": ("身份标识", "person's token")})
+KINDS: Titles = MappingProxyType({
+    "unit": ("单位", "unit"), "institution": ("检测机构", "institution"), "person": ("人员", "person"), "site": ("场所", "site"),
+})  # fmt: skip

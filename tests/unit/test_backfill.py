@@ -39,7 +39,9 @@ def names(at: Desk, site: str) -> dict[str | None, str | None]:
 
 
 def sound(at: Desk) -> bool:
-    return at.hub.rebuild(check=True) == {"holdings": 0, "cursors": 0} and at.hub.verify(None) == []
+    return (
+        at.hub.rebuild(check=True) == {"holdings": 0, "cursors": 0, "links": 0} and at.hub.verify(None) == []
+    )
 
 
 def test_what_the_feed_never_told_is_collected_and_sent_on(at: Desk) -> None:

@@ -43,8 +43,10 @@ from exchange.cli.outputs import COMMANDS
 from exchange.cli.schemas import FOLDER, stale
 from exchange.conflicts import Conflict, Contested
 from exchange.dispute import Dispute
+from exchange.dossier import Code, Dossier, Line, Name, Part, Relation
 from exchange.follow import Followed
 from exchange.hub import Ran
+from exchange.identity import Evidence, Link, Proposed, Resolved
 from exchange.impact import FieldMove, Impact, RowMove
 from exchange.lags import Lag
 from exchange.ledger import Break
@@ -288,6 +290,74 @@ class FakeWhatIf:
         return Signed(seal=diff.seal, by=by, right="anyone", routes=[SHARE], at=AT)
 
 
+class FakeIdentities:
+    """Answers as Hub's desks of identity and dossiers do."""
+
+    def __init__(self, hub: FakeHub) -> None:
+        self.hub = hub
+
+    def _link(self, state: str = "proposed") -> Link:
+        told = Evidence(
+            kind="same_name",
+            one_field="unit_name",
+            other_field="ent_name",
+            one_value="甲\x1b[2J",
+            other_value="甲",
+        )
+        return Link(id=4, relation="same", before=("key_unit", UID), after=("spot_check_object", UID), evidence=[told],
+                    state=state, proposed_at=AT, decided_at=None, decided_by=None, reason=None)  # fmt: skip
+
+    def propose(self) -> Proposed:
+        return Proposed(
+            new=1,
+            again=0,
+            gone=0,
+            crowded=int(self.hub.given.get("crowded", 1)),
+            tokens=2,
+            issued=3,
+            replaced=0,
+        )
+
+    def listed(self, *, state: str | None, limit: int) -> list[Link]:
+        self.hub.asked.append(f"links {state} {limit}")
+        return self.hub._or("links", [self._link()])
+
+    def show(self, id: int) -> Link:
+        return self._link()
+
+    def accept(self, id: int, *, by: str, reason: str = "", turned: bool = False) -> Link:
+        self.hub.asked.append(f"accept {id} {by} {reason}{turned}")
+        return self._link("accepted")
+
+    def decline(self, id: int, *, by: str, reason: str) -> Link:
+        self.hub.asked.append(f"decline {id} {by} {reason}")
+        return self._link("declined")
+
+    def resolve(self, code: str) -> list[Resolved]:
+        one = Resolved(
+            code=code,
+            standing="replaced",
+            contract="key_unit",
+            uid=UID,
+            live=True,
+            national="N1",
+            issued_at=AT,
+        )
+        return self.hub._or("resolved", [one])
+
+    def of(self, named: str, *, by: str, reveal: bool) -> Dossier:
+        self.hub.asked.append(f"dossier {named} {by} {reveal}")
+        part = Part(contract="hazard", title="隐患", title_en="Hazard", total=1, lines=[
+            Line(number="H<1>", uid=UID, roles=["unit"], version=2, summary={"闭环状态": "整改中", "整改期限": None}),
+        ])  # fmt: skip
+        return Dossier(
+            kinds=["unit"], names=[Name(name="甲<b>", contract="key_unit", since=AT, until=None, former=False)],
+            codes=[Code(by="uscc", code="9133", contract="key_unit", title="统一社会信用代码")],
+            relations=[Relation(kind="branch", contract="inspection_institution", uid=UID, name="乙")],
+            parts=self.hub.given.get("parts", [part]), proposed=1, revealed=reveal, at=AT,
+        )  # fmt: skip
+
+
 class FakeBackfills:
     """Answers as Hub's desk of backfills does."""
 
@@ -455,7 +525,7 @@ class FakeHub:
 
     def rebuild(self, *, check: bool) -> dict[str, int]:
         self.asked.append(f"rebuild {check}")
-        return self._or("rebuild", {"holdings": 0, "cursors": 0})
+        return self._or("rebuild", {"holdings": 0, "cursors": 0, "links": 0})
 
     @property
     def reconciliation(self) -> FakeReconciliation:
@@ -476,6 +546,14 @@ class FakeHub:
     @property
     def agreements(self) -> FakeAgreements:
         return FakeAgreements(self)
+
+    @property
+    def identities(self) -> FakeIdentities:
+        return FakeIdentities(self)
+
+    @property
+    def dossiers(self) -> FakeIdentities:
+        return FakeIdentities(self)
 
     @property
     def backfills(self) -> FakeBackfills:
@@ -635,6 +713,13 @@ LINES = {
     "catalog diff": ["catalog", "diff", "signed", ".", "--replay", "2"],
     "catalog approve": ["catalog", "approve", "DIFF"],
     "catalog import": ["catalog", "import", "hazard.odcs.yaml"],
+    "identity propose": ["identity", "propose"],
+    "identity links": ["identity", "links"],
+    "identity show": ["identity", "show", "4"],
+    "identity accept": ["identity", "accept", "4"],
+    "identity decline": ["identity", "decline", "4", "--reason", "两家"],
+    "identity resolve": ["identity", "resolve", "FLX1"],
+    "dossier": ["dossier", "91330683"],
     "conflicts list": ["conflicts", "list"],
     "conflicts show": ["conflicts", "show", "7"],
     "conflicts resolve": ["conflicts", "resolve", "7", "--take", "sender"],
@@ -653,6 +738,7 @@ LINES = {
     "ledger rebuild": ["ledger", "rebuild", "--check"],
 }
 EMPTY: dict[str, Any] = {
+    "links": [], "resolved": [], "parts": [], "crowded": 0,
     "stuck": True, "recalls": [], "agreements": [], "backfills": [], "disputes": [], "conflicts": [],
     "groups": [], "history": [], "preview": [], "some_left": True,
     "compared": [],
@@ -1051,3 +1137,15 @@ def test_a_diff_is_printed_told_and_signed(
     assert main(["catalog", "approve", "other.json"]) == 2
     hub(same=True)
     assert main(["catalog", "diff", ".", "."]) == 0
+
+
+def test_a_dossier_is_printed_for_its_reader_alone(hub: Use, tmp_path: Path) -> None:
+    seen = hub()
+    page = tmp_path / "d.html"
+    assert main(["dossier", "9133", "--html", str(page), "--reveal"]) == 0
+    assert page.stat().st_mode & 0o777 == 0o600
+    text = page.read_text(encoding="utf-8")
+    assert "甲&lt;b&gt;" in text
+    assert "H&lt;1&gt;" in text
+    assert main(["dossier", "9133", "--html", str(page)]) == 2, "nothing is written over"
+    assert seen.asked == ["dossier 9133 王五 True"]

@@ -56,7 +56,9 @@ def quiet(at: Desk) -> bool:
 
 
 def sound(at: Desk) -> bool:
-    return at.hub.rebuild(check=True) == {"holdings": 0, "cursors": 0} and at.hub.verify(None) == []
+    return (
+        at.hub.rebuild(check=True) == {"holdings": 0, "cursors": 0, "links": 0} and at.hub.verify(None) == []
+    )
 
 
 def test_it_stops_nothing_but_itself(at: Desk) -> None:

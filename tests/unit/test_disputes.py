@@ -33,7 +33,9 @@ def names(at: Desk) -> dict[str, str | None]:
 
 
 def sound(at: Desk) -> bool:
-    return at.hub.rebuild(check=True) == {"holdings": 0, "cursors": 0} and at.hub.verify(None) == []
+    return (
+        at.hub.rebuild(check=True) == {"holdings": 0, "cursors": 0, "links": 0} and at.hub.verify(None) == []
+    )
 
 
 def cases(at: Desk) -> list[dict[str, object]]:
