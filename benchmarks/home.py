@@ -50,7 +50,10 @@ def write(
             layout, platform, contract, names, None if platform == "target" else changed_at
         )
         made[f"mappings/{layout}"] = _mapping(layout, contract, names)
-    made |= _terms(contract, names)
+    made["catalog/entries/key_unit"] = entry(contract, names, subtree="330000", receivers=("target",))
+    made["catalog/agreements/target.key_unit"] = agreement(
+        names, "target.key_unit", subtree="330000", recipient="target"
+    )
     made |= _routes(contract, sources)
     for name, declaration in made.items():
         path = home / f"{name}.yaml"
@@ -84,22 +87,26 @@ def _mapping(id: str, contract: Contract, names: list[str]) -> Mapping:
     return Mapping(id=id, title=id, kind="share", source=contract.id, target=id, fields=fields)
 
 
-def _terms(contract: Contract, names: list[str]) -> dict[str, Any]:
-    entry = Entry(
+def entry(contract: Contract, names: list[str], *, subtree: str, receivers: tuple[str, ...]) -> Entry:
+    """The contract in the catalog, each of the named fields shared on terms."""
+    return Entry(
         id="key_unit", code="307015050030/0001", version="1.0", state="3", title="重点单位", category="测试",
         provider="测试", provider_uscc="11330000024820716Q", summary="测试", format="库表",
         share_type="conditional", share_condition="测试", reason="1", open_type="3", cycle="2",
-        published_at=date(2025, 1, 1), scope=Scope(receivers=("target",), subtree="330000"),
+        published_at=date(2025, 1, 1), scope=Scope(receivers=receivers, subtree=subtree),
         process=Process(apply="apply", approver="测试"), channel=Channel(net="1"), method=("TABLE",),
         contract=contract.id, fields=tuple(EntryField(name=n, share_type="conditional") for n in names),
     )  # fmt: skip
-    agreement = Agreement(
-        id="target.key_unit", entry="key_unit", recipient="target", purpose="测试", legal_basis="测试",
-        fields=tuple(AgreedField(name=n, mask=MASKS.get(n)) for n in names), scope=RowScope(subtree="330000"),
+
+
+def agreement(names: list[str], id: str, *, subtree: str, **to: Any) -> Agreement:
+    """Leave for a recipient, or a class of them, to have the named fields."""
+    return Agreement(
+        id=id, entry="key_unit", **to, purpose="测试", legal_basis="测试",
+        fields=tuple(AgreedField(name=n, mask=MASKS.get(n)) for n in names), scope=RowScope(subtree=subtree),
         valid_from=date(2020, 1, 1), valid_to=date(2099, 12, 31),
         approval=Approval(number="1", by="测试", on=date(2020, 1, 1)),
     )  # fmt: skip
-    return {"catalog/entries/key_unit": entry, "catalog/agreements/target.key_unit": agreement}
 
 
 def _routes(contract: Contract, sources: tuple[str, ...]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,8 +21,9 @@ from catalog.declaration import digest, load
 from catalog.divisions import Divisions
 from catalog.entry import Entry
 from catalog.entry_codes import sharing_states
-from catalog.errors import DeclarationError, Problem
+from catalog.errors import DeclarationError, Problem, Reason
 from catalog.platform import Platform
+from catalog.shape import Shape
 from catalog.subject import IdentityTerms
 from catalog.windows import Windows
 from connectors.registry import Registry, default_registry
@@ -36,6 +38,7 @@ from quality.rules import check as check_suite
 from quality.suite import Suite
 from quality.suite import load as load_suite
 
+Fit = Callable[[Mapping, Shape, Shape], list[Reason]]
 NAMED = {
     "agreements": ("共享授权", "agreement"),
     "clocks": ("时限", "clock"),
@@ -204,8 +207,9 @@ def read(home: Path, registry: Registry | None = None) -> Declarations:
         "clock": clocks,
     }
     sharing = sharing_states(codes or CodeTables.empty())
+    fit = _fit(code_maps)
     for route in routes.values():
-        way, why = _way(r, route, named, code_maps, sharing)
+        way, why = _way(r, route, named, fit, sharing)
         if way is not None:
             ways[route.id] = way
         else:
@@ -236,8 +240,20 @@ def read(home: Path, registry: Registry | None = None) -> Declarations:
     )
 
 
+def _fit(code_maps: dict[str, CodeMap]) -> Fit:
+    """What is wrong with a mapping between its two shapes, looked for once: many routes may share it."""
+    known: dict[str, list[Reason]] = {}
+
+    def fit(mapping: Mapping, source: Shape, target: Shape) -> list[Reason]:
+        if mapping.id not in known:
+            known[mapping.id] = check_mapping(mapping, source, target, code_maps)
+        return known[mapping.id]
+
+    return fit
+
+
 def _way(
-    r: HomeFiles, route: Route, named: MappingType[str, MappingType[str, Any]], code_maps: dict[str, CodeMap],
+    r: HomeFiles, route: Route, named: MappingType[str, MappingType[str, Any]], fit: Fit,
     sharing: frozenset[str],
 ) -> tuple[Way | None, list[Problem]]:  # fmt: skip
     """The route's chain, or why it is disabled: a broken link is its own file's problem already."""
@@ -269,7 +285,7 @@ def _way(
             )
         )
     else:
-        wrong += [("mapping", zh, en) for zh, en in check_mapping(mapping, source, target, code_maps)]
+        wrong += [("mapping", zh, en) for zh, en in fit(mapping, source, target)]
     if not collect and route.answer_clock not in named["clock"]:
         id = route.answer_clock
         wrong.append(("answer_clock", f"没有可用的时限: {id}", f"no sound clock: {id}"))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import platforms
 from catalog import declaration
 from catalog.platform import Platform
 from exchange import declarations
@@ -100,3 +101,14 @@ def test_a_folder_that_cannot_be_written_keeps_nothing(home: Path) -> None:
     (home / "var" / "cache").write_text("a file in its place")
     assert declarations.read(home).problems == ()
     assert oct((home / "var" / "cache").stat().st_mode)[-3:] != "777"
+
+
+def test_platforms_of_a_class_share_a_layout_a_mapping_and_an_agreement(tmp_path: Path) -> None:
+    home = tmp_path / "country"
+    platforms.write(home, 40)
+    for _ in range(2):
+        declared = declarations.read(home)
+        assert declared.problems == ()
+        assert len(declared.ways) == len(declared.platforms) == 40
+        assert len({id(w.layout) for w in declared.ways.values()}) == 1
+        assert set(declared.agreements) == {"municipal.key_unit", "provincial.key_unit"}
