@@ -15,7 +15,7 @@ RECORDS ?= 10000
 ROWS ?= 1000000
 JOBS ?= 2
 
-.PHONY: help setup constraints demo stop test faults check format bench
+.PHONY: help setup constraints demo stop test faults check format docs bench
 
 help:
 	@echo 'make setup    装好 .venv                       make .venv ready'
@@ -24,6 +24,7 @@ help:
 	echo 'make test     测试 (JOBS=2)                    the tests, two files at a time'
 	echo 'make faults   故障满剂量 (F=F12 只做一种)        every fault in its full dose'
 	echo 'make check    ruff, mypy, import-linter        style, types, layers'
+	echo 'make docs     重新生成参考文档                 make the generated reference anew'
 	echo 'make bench    性能 (ROWS=1000000)              measure'
 
 setup: $(STAMP)
@@ -78,6 +79,11 @@ check: setup
 format: setup
 	@$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# What is made from the code: schemas of --json, the contracts' reference, the declarations' schemas.
+docs: setup
+	@$(BIN)/python -m exchange.cli.schemas
+	$(BIN)/python -m exchange.cli.reference
 
 bench: setup
 	@$(BIN)/python -m benchmarks --rows $(ROWS)

@@ -32,6 +32,7 @@ EXACT = 15  # digits that a spreadsheet's numbers keep
 HEADER_WITHIN = 10  # lines from the top
 _STEERS = re.compile(r"'*[ \u3000]*[=+\-@\t\r\n]")  # a formula, or one that ``plain`` has met before
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_MERGED = re.compile(rb'<(?:\w+:)?mergeCell\s[^>]*?ref="([A-Z]{1,3}[0-9]{1,7}:[A-Z]{1,3}[0-9]{1,7})"')
 _LINE = Side(style="thin", color="9AA5B1")
 _BORDER = Border(left=_LINE, right=_LINE, top=_LINE, bottom=_LINE)
 _A4 = 9  # paper, as the format numbers it
@@ -73,6 +74,7 @@ class Table:
 
     name: str  # "" for CSV
     rows: tuple[Row, ...]
+    merged: tuple[str, ...] = ()  # ranges of cells that show one value, as B7:B9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +184,9 @@ def read(content: bytes, *, file: str) -> tuple[list[Table], list[Problem]]:
         if content[:4] == b"PK\x03\x04":
             book = opened(content)
             try:
-                return [_table(s.title, _of_sheet(s, file, found)) for s in book.worksheets], found
+                return [
+                    _table(s.title, _of_sheet(s, file, found), _merged(s)) for s in book.worksheets
+                ], found
             except Unreadable:
                 raise
             except Exception:
@@ -195,14 +199,27 @@ def read(content: bytes, *, file: str) -> tuple[list[Table], list[Problem]]:
         return [], [*found, Problem(file=file, line=0, zh=error.zh, en=error.en)]
 
 
-def _table(name: str, lines: Iterator[tuple[int, list[str]]]) -> Table:
-    return Table(name=name, rows=tuple(Row(line=n, cells=tuple(c)) for n, c in lines if any(c)))
+def _table(name: str, lines: Iterator[tuple[int, list[str]]], merged: tuple[str, ...] = ()) -> Table:
+    return Table(
+        name=name, rows=tuple(Row(line=n, cells=tuple(c)) for n, c in lines if any(c)), merged=merged
+    )
 
 
 def _of_sheet(sheet: Any, file: str, found: list[Problem]) -> Iterator[tuple[int, list[str]]]:
     for line, cells in enumerate(sheet.iter_rows(), 1):
         _bounded(line, len(cells))
         yield line, [_text(c, file, found) for c in cells]
+
+
+def _merged(sheet: Any) -> tuple[str, ...]:
+    """The ranges that were merged; a sheet that is only read does not tell them itself."""
+    found: dict[bytes, None] = {}
+    with sheet._get_source() as source:
+        before = b""
+        while part := source.read(2**20):
+            found |= dict.fromkeys(_MERGED.findall(before + part))
+            before = part[-200:]
+    return tuple(r.decode() for r in found)
 
 
 def _of_text(content: bytes) -> Iterator[tuple[int, list[str]]]:

@@ -10,7 +10,7 @@ import difflib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -20,7 +20,8 @@ from catalog.collation import Difference
 from catalog.contract import Contract
 from catalog.declaration import dump, parse
 from catalog.errors import DeclarationError, Problem, Reason
-from catalog.interchange import guide, odcs
+from catalog.interchange import guide, fieldtable, odcs, recordschema
+from catalog.interchange import dcat, fieldtable, odcs, recordschema, standard
 from catalog.interchange.received import Received
 from exchange import entrytable
 from exchange.declarations import Declarations
@@ -167,7 +168,7 @@ def _text(name: str, content: bytes) -> tuple[str, list[Problem]]:
 
 
 def _classes(declared: Declarations, scheme: str, at: datetime) -> dict[str, str]:
-    return declared.codes.canonical(CLASSES, scheme, at.astimezone(_SHANGHAI).date())
+    return declared.codes.canonical(CLASSES, scheme, _day(at))
 
 
 def _read_odcs(name: str, content: bytes, declared: Declarations, at: datetime) -> Imported:
@@ -183,10 +184,69 @@ def _collated(name: str, content: bytes, declared: Declarations, at: datetime) -
     return Imported(files=files, problems=made.problems, notes=made.notes, differences=made.differences)
 
 
+def _record_schema(contract: Contract, declared: Declarations, at: datetime) -> bytes:
+    used = {f.code_table for f in contract.fields if f.code_table}
+    codes = {t: [str(c) for c in declared.codes.codes(t, _day(at)).to_pylist()] for t in used}
+    return recordschema.written(contract, codes).encode()
+
+
+def _dcat(declared: Declarations, names: Sequence[str], at: datetime) -> list[Document]:
+    node = declared.node
+    missing = [n for n in names if n not in declared.entries]
+    if missing:
+        raise DeclarationError([
+            Problem(file=f"catalog/entries/{n}.yaml", line=0, zh=f"没有可用的目录条目 {n}", en=f"no sound entry {n}")
+            for n in missing
+        ])  # fmt: skip
+    entries = [declared.entries[n] for n in (names or sorted(declared.entries))]
+    whose = dcat.Publisher(id=node.id, title=node.title, title_en=node.title_en, division=node.division)
+    text = dcat.written(whose, entries, declared.contracts, declared.codes, declared.divisions, _day(at))
+    return [Document(name=f"{node.id}.dcat.jsonld", content=text.encode())]
+
+
+def _day(at: datetime) -> date:
+    return at.astimezone(_SHANGHAI).date()
+
+
+def _titles(declared: Declarations) -> dict[str, dict[str, str]]:
+    return {table: declared.codes.titles(table) for table in sorted(declared.codes.names)}
+
+
+def _read_schema(name: str, content: bytes, declared: Declarations, at: datetime) -> Imported:
+    text, wrong = _text(name, content)
+    if wrong:
+        return Imported(problems=tuple(wrong))
+    return _taken(recordschema.received(text, file=name, stem=_stem(name)))
+
+
+def _read_table(name: str, content: bytes, declared: Declarations, at: datetime) -> Imported:
+    return _taken(fieldtable.received(content, file=name, stem=_stem(name), codes=_titles(declared)))
+
+
+def _stem(name: str) -> str:
+    return Path(name).name.partition(".")[0]
+
+
 EXPORTS: Mapping[str, Export] = MappingProxyType({
     "odcs": Export(
         title=("数据标准, Open Data Contract Standard 3.1 (YAML)", "contracts as Open Data Contract Standard 3.1, YAML"),
         written=_of_contracts(".odcs.yaml", lambda c, d, at: odcs.written(c).encode()),
+    ),
+    "json-schema": Export(
+        title=("数据标准的记录, JSON Schema 2020-12", "a contract's record as JSON Schema 2020-12"),
+        written=_of_contracts(".schema.json", _record_schema),
+    ),
+    "xlsx": Export(
+        title=("字段对照表 (XLSX)", "the table of a contract's fields, XLSX"),
+        written=_of_contracts(".xlsx", lambda c, d, at: fieldtable.written(c, _titles(d))),
+    ),
+    "standard": Export(
+        title=("数据标准的文本 (HTML, 可打印)", "a contract as the text of a data standard, HTML for printing"),
+        written=_of_contracts(".html", lambda c, d, at: standard.rendered(c, d.contracts, d.codes, _day(at)).encode()),
+    ),
+    "dcat": Export(
+        title=("目录, DCAT 3 (JSON-LD)", "the catalog as DCAT 3, JSON-LD"),
+        written=_dcat,
     ),
     "guide": Export(
         title=("目录条目, 编制指南的表 (XLSX)", "entries as the national guide's table, XLSX"),
@@ -198,6 +258,16 @@ IMPORTS: Mapping[str, Import] = MappingProxyType({  # asked in this order
         title=("数据标准, Open Data Contract Standard", "contracts as Open Data Contract Standard"),
         recognised=lambda name, content: odcs.MARK.search(content) is not None,
         read=_read_odcs,
+    ),
+    "json-schema": Import(
+        title=("数据标准, JSON Schema 2020-12", "contracts as JSON Schema 2020-12"),
+        recognised=lambda name, content: recordschema.MARK.search(content) is not None,
+        read=_read_schema,
+    ),
+    "xlsx": Import(
+        title=("字段对照表 (XLSX, CSV)", "tables of a contract's fields, XLSX or CSV"),
+        recognised=lambda name, content: fieldtable.recognised(content),
+        read=_read_table,
     ),
     "guide": Import(
         title=("目录条目, 目录主管部门的表 (XLSX, CSV)", "entries as a catalog authority lists them, XLSX or CSV"),

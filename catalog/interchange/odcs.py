@@ -190,7 +190,7 @@ def _contract(
     problems = list(_unlinked(document, at, words))
     notes = list(_aside(document, at, words, "object"))
     fields: list[Field] = []
-    places: dict[str, Sequence[Any]] = {}
+    places: list[Sequence[Any]] = []
     unclassified = 0
     for i, one in enumerate(words.get("properties", [])):
         place = [*at, "properties", i]
@@ -201,7 +201,7 @@ def _contract(
         if not wrong:
             made, wrong = laid_over(Field, _told_field(one, classes), ours, document, place)
         problems += wrong
-        places[one["name"]] = place
+        places += [] if made is None else [place]
         fields += [] if made is None else [made]
         unclassified += "classification" not in one
     ours = _ours(words)

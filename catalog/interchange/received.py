@@ -10,18 +10,25 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
 from catalog.contract import DIVISION, Contract
-from catalog.declaration import Document
 from catalog.errors import Problem
 from catalog.shape import Field, is_canonical
 
 T = TypeVar("T")
 OURS = "leishu"  # the key that our rest stands under in every form
 UNCLASSIFIED = "L2"  # what came without a class: masked across departments until somebody reviews it
+
+
+class Places(Protocol):
+    """A document that can say where something stands in it."""
+
+    def problem(self, keys: Sequence[Any], zh: str, en: str) -> Problem:
+        """A problem at the place that ``keys`` lead to."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +68,7 @@ def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:
 
 
 def laid_over(
-    kind: type[T], told: Mapping[str, Any], ours: Any, document: Document, at: Sequence[Any]
+    kind: type[T], told: Mapping[str, Any], ours: Any, document: Places, at: Sequence[Any]
 ) -> tuple[T | None, list[Problem]]:
     """(the thing that the form's words and our rest of it make together, []) or (None, why not)."""
     if not isinstance(ours, dict):
@@ -81,42 +88,42 @@ def assembled(
     told: Mapping[str, Any],
     ours: Any,
     fields: Sequence[Field],
-    places: Mapping[str, Sequence[Any]],
-    document: Document,
+    places: Sequence[Sequence[Any]],
+    document: Places,
     at: Sequence[Any],
 ) -> tuple[Contract | None, list[Problem]]:
-    """(the contract, []) or (None, each reason by its place); ``places``: where each field stands."""
+    """(the contract, []) or (None, each reason by its place); ``places``: where each of the fields stands."""
     whole = {"id": None, "key": [], "family": told.get("id"), "authority": [], **told}
     if isinstance(ours, dict):
         whole |= {k: v for k, v in ours.items() if k in whole}
-    problems = [document.problem(places.get(name, at) if name else at, zh, en)
-                for name, zh, en in _unfit(whole, fields)]  # fmt: skip
+    problems = [
+        document.problem(at if i is None else places[i], zh, en) for i, zh, en in _unfit(whole, fields)
+    ]
     if problems:
         return None, problems
     plain = {**told, "fields": msgspec.to_builtins(tuple(fields))}
     return laid_over(Contract, {"family": told["id"], "authority": [], **plain}, ours, document, at)
 
 
-def _unfit(whole: Mapping[str, Any], fields: Sequence[Field]) -> Iterator[tuple[str, str, str]]:
-    """What keeps these fields from being a contract: (the field or nothing, zh, en)."""
+def _unfit(whole: Mapping[str, Any], fields: Sequence[Field]) -> Iterator[tuple[int | None, str, str]]:
+    """What keeps these fields from being a contract: (which field or none, zh, en)."""
     if not is_canonical(str(whole["id"])):
-        yield ("", f"标识须是小写字母、数字和下划线: {whole['id']}",
+        yield (None, f"标识须是小写字母、数字和下划线: {whole['id']}",
                f"an id is of small letters, digits and underscores: {whole['id']}")  # fmt: skip
-    by_name = {f.name: f for f in fields}
+    names = [f.name for f in fields]
     for i, field in enumerate(fields):
         if not is_canonical(field.name):
-            yield (field.name, f"信息项名须是小写字母、数字和下划线: {field.name}",
+            yield (i, f"信息项名须是小写字母、数字和下划线: {field.name}",
                    f"a field's name is of small letters, digits and underscores: {field.name}")  # fmt: skip
-        if field.name in {f.name for f in fields[:i]}:
-            yield field.name, f"信息项重复: {field.name}", f"field declared twice: {field.name}"
-    if DIVISION not in by_name:
-        yield ("", f"缺少信息项 {DIVISION}(行政区划代码): 没有它不知道记录归谁",
+        if field.name in names[:i]:
+            yield i, f"信息项重复: {field.name}", f"field declared twice: {field.name}"
+        if field.name in whole["key"] and not field.required:
+            yield i, f"主键信息项 {field.name} 必须必填", f"key field {field.name} must be required"
+    if DIVISION not in names:
+        yield (None, f"缺少信息项 {DIVISION}(行政区划代码): 没有它不知道记录归谁",
                f"no field {DIVISION}: without it nobody knows where a record belongs")  # fmt: skip
     if not whole["key"]:
-        yield "", "没有主键: 须指明至少一个主键信息项", "no key: at least one field must be marked as key"
-    for name in whole["key"]:
-        if name in by_name and not by_name[name].required:
-            yield name, f"主键信息项 {name} 必须必填", f"key field {name} must be required"
+        yield None, "没有主键: 须指明至少一个主键信息项", "no key: at least one field must be marked as key"
 
 
 def unsaid(contract: Contract, ours: Any, unclassified: int) -> Iterator[tuple[str, str]]:

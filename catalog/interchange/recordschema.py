@@ -74,7 +74,7 @@ def _property(field: Field, codes: Mapping[str, Sequence[str]]) -> dict[str, Any
         words |= {"exclusiveMinimum": -bound, "exclusiveMaximum": bound}
     if field.when is None and field.type in _CHECKS:
         words["pattern"] = _CHECKS[field.type]
-    if field.when is None and field.type == "code" and field.code_table in codes:
+    if field.when is None and field.type == "code" and field.code_table and field.code_table in codes:
         words["enum"] = [*codes[field.code_table], *([] if field.required else [None])]
     ours = rest(field, _told_field(field.name, words, required=field.required))
     return {**words, KEY: {"sensitivity": field.sensitivity, **ours}}
@@ -134,11 +134,10 @@ def _contract(document: Document, data: Mapping[str, Any], stem: str) -> Receive
                 for n in sorted(asked - properties.keys())]  # fmt: skip
     notes = [document.problem([w], f"未采用: {w}", f"left aside: {w}") for w in data if w not in _ROOT]
     fields: list[Field] = []
-    places: dict[str, Sequence[Any]] = {}
+    places: list[Sequence[Any]] = []
     unclassified = 0
     for name, words in properties.items():
         place = ["properties", name]
-        places[name] = place
         ours = words.get(KEY, {}) if isinstance(words, dict) else {}
         wrong = list(_unfit(document, place, words, ours))
         if not wrong:
@@ -147,6 +146,7 @@ def _contract(document: Document, data: Mapping[str, Any], stem: str) -> Receive
             )
             notes += _aside(document, place, words, made)
             fields += [] if made is None else [made]
+            places += [] if made is None else [place]
             unclassified += "sensitivity" not in ours
         problems += wrong
     if problems:
