@@ -20,8 +20,7 @@ from catalog.collation import Difference
 from catalog.contract import Contract
 from catalog.declaration import dump, parse
 from catalog.errors import DeclarationError, Problem, Reason
-from catalog.interchange import guide, fieldtable, odcs, recordschema
-from catalog.interchange import dcat, fieldtable, odcs, recordschema, standard
+from catalog.interchange import dcat, fieldtable, guide, odcs, recordschema, standard
 from catalog.interchange.received import Received
 from exchange import entrytable
 from exchange.declarations import Declarations

@@ -26,16 +26,15 @@ def test_the_example_is_the_contract_that_ships() -> None:
 
 def test_its_files_make_a_route_that_runs(tmp_path: Path) -> None:
     shutil.copy(ROOT / "demo/node.yaml", tmp_path)
-    (tmp_path / "catalog/platforms").mkdir(parents=True)
-    shutil.copy(ROOT / "demo/catalog/platforms/shaoxing.yaml", tmp_path / "catalog/platforms")
-    files = re.findall(r"^`([a-z/_.]+\.yaml)`\n\n```yaml\n(.*?)```", PAGE, re.S | re.M)
-    assert len(files) == 3
+    platform = (ROOT / "docs/howto/register-a-platform.md").read_text(encoding="utf-8").split("## 2.")[0]
+    files = re.findall(r"^`([a-z/_.]+\.yaml)`\n\n```yaml\n(.*?)```", platform + PAGE, re.S | re.M)
+    assert len(files) == 4
     for name, text in files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
     made = declarations.read(tmp_path)
     assert made.problems == ()
-    assert made.way("shaoxing.balloon_release.collect").contract.id == "balloon_release"
+    assert made.way("xinchang.balloon_release.collect").contract.id == "balloon_release"
 
 
 def test_its_problems_are_those_that_are_told(tmp_path: Path) -> None:
