@@ -109,6 +109,14 @@ class WorkingCalendar:
             limit -= self.is_working(day)
         return datetime.combine(day, LAST, CHINA)
 
+    def passed(self, start: datetime, end: datetime, unit: Unit) -> int:
+        """How many of the unit a term that ``start`` set off has used at ``end``, the day of ``end`` included."""
+        begun, until = start.astimezone(CHINA), end.astimezone(CHINA)
+        if unit == "hours":
+            return max(0, (until - begun) // timedelta(hours=1))
+        days = [begun.date() + timedelta(days=n + 1) for n in range((until.date() - begun.date()).days)]
+        return len(days) if unit == "days" else sum(map(self.is_working, days))
+
 
 def _read(path: Path) -> tuple[list[Special], list[Problem]]:
     file = f"{path.parent.name}/{path.name}"

@@ -14,7 +14,7 @@ from typing import Any
 from catalog.agreement import Agreement
 from catalog.authority import Authority
 from catalog.calendar import WorkingCalendar
-from catalog.clock import Clock
+from catalog.clock import Clock, Step, applying
 from catalog.codes import CodeTables
 from catalog.contract import Contract, Layout, ordered, referred
 from catalog.declaration import digest, load
@@ -28,7 +28,14 @@ from catalog.subject import IdentityTerms
 from catalog.windows import Windows
 from connectors.registry import Registry, default_registry
 from exchange.compiled import Compiled
-from exchange.homefiles import HomeFiles, check_agreements, check_contracts, check_entries, check_platforms
+from exchange.homefiles import (
+    HomeFiles,
+    check_agreements,
+    check_clocks,
+    check_contracts,
+    check_entries,
+    check_platforms,
+)
 from exchange.route import Node, Route
 from exchange.settings import ROOT
 from mappings.check import check as check_mapping
@@ -135,6 +142,15 @@ class Declarations:
         found: Clock = self.sound("clocks", clock)
         return found.due(start, self.calendar)
 
+    def clock(self, step: Step, share_type: str | None = None) -> Clock | None:
+        """The clock of this step here: that of the narrowest jurisdiction that the node lies in."""
+        return applying(self.clocks.values(), step, division=self.node.division, share_type=share_type)
+
+    def term(self, step: Step, start: datetime) -> datetime:
+        """When the term of this step ends that ``start`` set off; DeclarationError where no clock applies."""
+        found = self.clock(step) or self.sound("clocks", step)
+        return found.due(start, self.calendar)
+
     @cached_property
     def sharing(self) -> frozenset[str]:
         """The states in which an entry may be shared."""
@@ -189,6 +205,7 @@ def read(home: Path, registry: Registry | None = None) -> Declarations:
     r.problems += problems
 
     check_contracts(r, contracts, codes)
+    check_clocks(r, clocks)
     check_platforms(r, platforms, registry)
     check_entries(r, entries, contracts, codes or CodeTables.empty(), authorities)
     check_agreements(r, agreements, entries, contracts, platforms)

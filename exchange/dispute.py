@@ -16,6 +16,7 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Connection, Row, insert, select, update
 
+from catalog.clock import Step
 from catalog.contract import Contract
 from catalog.errors import LeaseLost, NotAuthorised, Refused
 from exchange import cases, follow, register, standings, views
@@ -26,7 +27,8 @@ from exchange.ruling import Ruling, rule
 from exchange.stores import Entries, Stores, kill_point
 from exchange.tables import disputes
 
-REPLY, CORRECT = "dispute_reply", "dispute_correct"
+REPLY: Step = "dispute_reply"
+CORRECT: Step = "dispute_correct"
 OPEN, UPHELD, CORRECTED, DONE = "open", "upheld", "corrected", "done"
 KIND = "dispute"  # of its cases, and the purpose of its key
 
@@ -107,7 +109,7 @@ class Disputes:
         by: str,
         at: datetime,
     ) -> int:
-        due = self._stores.declarations.due(REPLY, at)
+        due = self._stores.declarations.term(REPLY, at)
         source = self._source(connection, contract, uid, field)
         key_id, sealed = self._sealed(contract.id, uid, words, at)
         values = {
@@ -222,7 +224,7 @@ class Disputes:
         self._corrected(connection, row, ruled.version, by, at)
 
     def _corrected(self, connection: Connection, row: Row[Any], version: int, by: str, at: datetime) -> None:
-        due = self._stores.declarations.due(CORRECT, at)
+        due = self._stores.declarations.term(CORRECT, at)
         _set(
             connection, row.id, state=CORRECTED, corrected=version, answered_at=at, answered_by=by, due_at=due
         )

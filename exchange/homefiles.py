@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from catalog import terms
 from catalog.agreement import Agreement
 from catalog.authority import Authority
+from catalog.clock import Clock
 from catalog.codes import CodeTables
 from catalog.contract import Contract
 from catalog.declaration import line_of
@@ -127,6 +128,25 @@ def check_contracts(r: HomeFiles, contracts: dict[str, Contract], codes: CodeTab
         r.report("contract", contract.id, found)
         if found:
             contracts.pop(contract.id)
+
+
+def check_clocks(r: HomeFiles, clocks: dict[str, Clock]) -> None:
+    """Of two clocks for the same step, place and share type nobody can say which one applies."""
+    first: dict[tuple[str, str, str | None], str] = {}
+    for clock in list(clocks.values()):
+        if clock.step is None:
+            continue
+        other = first.setdefault((clock.step, clock.jurisdiction, clock.share_type), clock.id)
+        if other != clock.id:
+            problem = r.at(
+                "clock",
+                clock.id,
+                ["step"],
+                f"与时限 {other} 的步骤、适用地和共享类型都相同: 用同一个文件名替换它",
+                f"clock {other} has this step, place and share type: a file of its name stands in its place",
+            )
+            r.report("clock", clock.id, [problem])
+            clocks.pop(clock.id)
 
 
 def check_platforms(r: HomeFiles, platforms: dict[str, Platform], registry: Registry) -> None:

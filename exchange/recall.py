@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
+from catalog.clock import Step
 from catalog.contract import Contract
 from catalog.errors import LeaseLost, Refused
 from exchange import batches, cases, follow, register, views
@@ -23,7 +24,7 @@ from exchange.ledger import Entry
 from exchange.stores import Stores, kill_point
 from exchange.tables import followed, recalls
 
-CLOCK = "recall_withdraw"
+CLOCK: Step = "recall_withdraw"
 WITHDRAW, AMEND = "withdraw", "amend"
 OPEN, DONE, LIFTED = "open", "done", "lifted"
 PURPOSE = "recall"
@@ -75,7 +76,7 @@ class Recalls:
         self, contract: Contract, uid: str, mode: str, reason: str, by: str, token: int, at: datetime
     ) -> int:
         stores, name = self._stores, f"recall/{contract.id}/{uid}"
-        due = stores.declarations.due(CLOCK, at)
+        due = stores.declarations.term(CLOCK, at)
         key_id, key = stores.keyring.current(PURPOSE, "hub", at)
         sealed = seal(key, json.dumps({"reason": reason}, ensure_ascii=False).encode(), name.encode())
         with stores.closing(name, token, batch=None, at=at) as (connection, entries):
