@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from types import MappingProxyType
 from typing import Any, Literal
 
 from catalog.contract import Level
 from catalog.divisions import in_root
 from catalog.platform import Platform
 
-Life = Literal["draft", "applied", "in_review", "declined", "in_force", "suspended", "expired", "withdrawn"]
+Life = Literal[
+    "draft", "applied", "in_review", "incomplete", "declined", "in_force", "suspended", "expired", "withdrawn"
+]  # fmt: skip
+LIVES: Mapping[Life, tuple[str, str]] = MappingProxyType({
+    "draft": ("未申请", "not applied for"), "applied": ("已申请", "applied for"),
+    "in_review": ("审核中", "in review"), "incomplete": ("待补正", "waiting for missing materials"),
+    "declined": ("未获批准", "declined"), "in_force": ("在用", "in force"), "suspended": ("已暂停", "suspended"),
+    "expired": ("已到期", "expired"), "withdrawn": ("已撤销", "withdrawn"),
+})  # fmt: skip
 Per = Literal["day", "month", "year", "term"]  # of Asia/Shanghai; term: from the first day to the last
 OWN = "own"  # a scope's subtree: each recipient's own division
 

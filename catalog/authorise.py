@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from catalog import envelope, masked, scope
-from catalog.agreement import AgreedField, Agreement, Grant, Standing
+from catalog.agreement import LIVES, AgreedField, Agreement, Grant, Standing
 from catalog.calendar import china_day
 from catalog.contract import DIVISION, Contract
 from catalog.declaration import digest
@@ -39,12 +39,6 @@ from catalog.terms import Masks, check_agreement, received
 from catalog.verdict import Verdict, decide, violations
 
 OUT_OF_SCOPE = "out_of_scope"
-_LIFE = {
-    "draft": ("未申请", "not applied for"), "declined": ("未获批准", "declined"),
-    "applied": ("已申请,尚未受理", "applied for"), "in_review": ("审核中", "in review"),
-    "in_force": ("生效", "in force"), "suspended": ("已暂停", "suspended"),
-    "expired": ("已到期", "expired"), "withdrawn": ("已撤销", "withdrawn"),
-}  # fmt: skip
 States = frozenset[str] | None  # None: those of the tables that are shipped
 
 
@@ -86,7 +80,7 @@ def _standing_reasons(
     if purpose is not None and purpose.strip() != agreement.purpose.strip():
         found.append(("用途与授权的不同", "the purpose is not the agreement's"))
     if standing.life != "in_force":
-        zh, en = _LIFE[standing.life]
+        zh, en = LIVES[standing.life]
         found.append((f"授权不在生效状态: {zh}", f"the agreement is not in force: {en}"))
     elif standing.terms is not None and standing.terms != digest(agreement):
         found.append(("授权在批准之后改过", "the agreement was changed after it was approved"))

@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any, Literal
 
 from catalog import masks, printing
-from catalog.agreement import AgreedField, Agreement
+from catalog.agreement import OWN, AgreedField, Agreement, Window
 from catalog.codes import CodeTables
 from catalog.contract import Contract
 from catalog.divisions import COUNTRY, Divisions
@@ -22,6 +22,8 @@ from catalog.shape import Field
 Kind = Literal["application", "notice", "consent", "refusal"]  # 申请函, 补正告知, 同意, 不同意
 SHARE_TYPES = {"unconditional": "无条件共享", "conditional": "有条件共享", "none": "不予共享"}
 _COMPARE = {"eq": "为", "ne": "不为", "lt": "小于", "le": "不大于", "gt": "大于", "ge": "不小于", "in": "为"}
+_LEVELS = {"national": "国家级", "provincial": "省级", "municipal": "市级", "county": "县级", "peer": "同级"}
+_PER = {"day": "每日", "month": "每月", "year": "每年", "term": "授权期内"}
 _PROMISES = (
     "仅用于上述用途，不扩大使用范围，不挪作他用，未经提供单位同意不提供给第三方",
     "按有关规定采取安全保护措施，保存使用记录",
@@ -85,6 +87,7 @@ def letter(
         valid=f"{chinese(agreement.valid_from)}至{chinese(agreement.valid_to)}",
         reason=reason,
         materials=list(materials),
+        limits=limit_words(agreement, contract),
         promises=_PROMISES,
         fields=[_row(f, contract) for f in agreement.fields],
         listed=kind in ("application", "consent"),
@@ -126,16 +129,49 @@ def _row(agreed: AgreedField, contract: Contract) -> FieldRow:
     )
 
 
+def class_words(agreement: Agreement, divisions: Divisions) -> str:
+    """A class of recipients in words."""
+    group = agreement.recipients
+    if group is None:
+        return agreement.whom
+    where = "" if group.subtree in (None, COUNTRY) else divisions.title(group.subtree) or group.subtree
+    levels = "、".join(_LEVELS[level] for level in group.levels)
+    return f"{where}{levels}{'、'.join(group.departments) or '有关部门'}"
+
+
 def scope_words(agreement: Agreement, contract: Contract, codes: CodeTables, divisions: Divisions) -> str:
     """The agreement's row scope in words."""
-    root = agreement.scope.subtree
-    if root == COUNTRY:
+    root, window = agreement.scope.subtree, agreement.scope.window
+    if root == OWN:
+        where = "各需求部门本行政区划及其下级行政区划"
+    elif root == COUNTRY:
         where = "全国"
     else:
         where = f"{divisions.title(root) or ''}（{root}）及其下级行政区划"
-    if agreement.scope.where is None:
-        return f"{where}的全部记录"
-    return f"{where}的记录中，符合下列条件的：{condition_words(agreement.scope.where, contract, codes)}"
+    said = [_window_words(window, contract)] if window is not None else []
+    if agreement.scope.where is not None:
+        said.append(condition_words(agreement.scope.where, contract, codes))
+    return f"{where}的记录中，符合下列条件的：{'，且'.join(said)}" if said else f"{where}的全部记录"
+
+
+def _window_words(window: Window, contract: Contract) -> str:
+    title = contract.by_name[window.field].title
+    if window.days is not None:
+        return f"{title}在提供之日前{window.days}日以内"
+    if window.months is not None:
+        return f"{title}在提供之日前{window.months}个月以内"
+    ends = [f"{word}{chinese(day)}" for word, day in (("自", window.since), ("至", window.until)) if day]
+    return f"{title}{''.join(ends)}"
+
+
+def limit_words(agreement: Agreement, contract: Contract) -> list[str]:
+    """Ceilings, the gate and the conditions in words, a sentence each."""
+    said = [f"{_PER[c.per]}向每个需求部门提供不超过{c.rows}条" for c in agreement.ceilings]
+    gate = agreement.gate
+    if gate is not None:
+        titles = "、".join(contract.by_name[n].title for n in gate.fields)
+        said.append(f"精确到{gate.decimals}位小数以上的{titles}累计达到{gate.records}条的，经人工审定后提供")
+    return [*said, *([agreement.conditions.rstrip("。")] if agreement.conditions.strip() else [])]
 
 
 def condition_words(where: Mapping[str, Any], contract: Contract, codes: CodeTables) -> str:

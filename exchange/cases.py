@@ -77,12 +77,10 @@ def of_batches(connection: Connection, kind: str, batches: Sequence[int]) -> lis
     return list(connection.execute(query).scalars())
 
 
-def due(connection: Connection, kind: str, subject: str) -> datetime | None:
-    """The end of the clock of the open one of this kind about this subject."""
-    mine = select(cases.c.due_at).where(
-        cases.c.kind == kind, cases.c.subject == subject, cases.c.state == "open"
-    )
-    return connection.execute(mine).scalar()
+def dues(connection: Connection, kind: str) -> dict[str, datetime | None]:
+    """The ends of the clocks of the open ones of this kind, by subject."""
+    query = select(cases.c.subject, cases.c.due_at).where(cases.c.kind == kind, cases.c.state == "open")
+    return {r.subject: r.due_at for r in connection.execute(query)}
 
 
 def end_about(connection: Connection, kind: str, subject: str, outcome: str, *, at: datetime) -> None:

@@ -247,7 +247,7 @@ class Hub:
         return self._all(done, _summed(done[0]))
 
     def maintain(self) -> dict[str, int]:
-        """Check the chain, dispose of what is past its days, carry on recalls and disputes.
+        """Check the chain, dispose of what is past its days, carry on recalls, disputes, agreements' ends.
 
         Raises LedgerError where the chain is broken.
         """
@@ -259,7 +259,7 @@ class Hub:
             )
         swept = retention.dispose(self._stores, at=self._clock())
         open_still = {"recalls": self.recalls.carry_on_all(), "disputes": self.disputes.carry_on_all()}
-        return {**swept, **open_still}
+        return {**swept, **open_still, "expired": self.agreements.watch()}
 
     def run(self, routes: Sequence[str]) -> Ran:
         """The same functions in one process: each route to its end, whatever becomes of the others."""

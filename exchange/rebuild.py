@@ -1,7 +1,8 @@
 """Rebuild: the tables that answer quickly, made anew from the evidence in the ledger's order.
 
 Holdings follow from the versions that platforms entered and the movements of every batch; cursors
-from the last closed batch of each route; accepted links from the last decision on each. What differs from the tables is found by comparing.
+from the last closed batch of each route; standings from the steps of agreements; accepted links from the last
+decision on each. What differs from the tables is found by comparing.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from sqlalchemy import (
 )
 
 from catalog.contract import Contract
-from exchange import links, register
+from exchange import links, register, standings
 from exchange.tables import batches, commits, entries, movements
 
 _FIELDS = entries.c.facts["fields"].as_string()
@@ -142,7 +143,7 @@ def yielded(
 
 
 def rebuild(connection: Connection, contracts: Sequence[Contract], *, check: bool) -> dict[str, int]:
-    """How many holdings, cursors and accepted links differ from the evidence; without ``check`` they are made equal.
+    """How many holdings, cursors, links and standings differ from the evidence; without ``check`` they are made equal.
 
     A copy that a platform refused to change, and one of which it is not known whether it arrived, count
     by their version alone: the words in between are the movement's own.
@@ -169,6 +170,7 @@ def rebuild(connection: Connection, contracts: Sequence[Contract], *, check: boo
                 "WHERE b.after IS DISTINCT FROM c.cursor"
             )
         ).scalar_one(),
+        "standings": standings.rebuild(connection, check=check),
     }
     if not check:
         # What was seen of a sender's own order is a guard, not a fact: it stays where the holding stays.

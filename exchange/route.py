@@ -54,6 +54,7 @@ class Node:
     deputies: tuple[Deputy, ...] = ()
     keep: Keep = Keep()
     signed_changes: bool = False  # a share whose declarations changed waits until a person signed the change
+    remind: int = 30  # days before an agreement's end that it becomes a case
 
 
 Direction = Literal["collect", "up", "down", "across"]  # 归集, 上报, 下发或回流, 提供

@@ -303,6 +303,10 @@ standings = Table(  # where an agreement stands, by its latest step
     Column("reason", Text),
     Column("applied_by", Text),
     Column("since", Instant, nullable=False),
+    Column("applied_at", Instant),  # its answer's clock runs from here …
+    Column("accepted_at", Instant),  # … or from when it was taken in hand
+    Column("asked", JSONB(none_as_null=True)),  # the missing materials, asked for once
+    Column("asked_at", Instant),
 )
 signatures = Table(  # the terms of a share route that a person signed last; derived from the ledger
     "signatures",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +12,8 @@ from exchange.cli.frame import Command, Json, group, task
 from exchange.cli.task import Task
 
 agreements = group(
-    "共享授权: 列出, 申请, 审核, 暂停, 撤销", "agreements: list, apply, review, suspend, withdraw"
+    "共享授权: 列出, 申请, 审核, 暂停, 撤销, 取回副本",
+    "agreements: list, apply, review, suspend, withdraw, recall what is held",
 )
 
 Name = Annotated[str, typer.Argument(metavar="AGREEMENT", help=say("共享授权", "an agreement's id"))]
@@ -45,12 +47,20 @@ def agreements_review(
     decline: Annotated[bool, typer.Option("--decline", help=say("不批准, 要有原因", "decline it; needs a reason"))] = False,
     number: Annotated[str, typer.Option("--number", metavar="TEXT", help=say("批准的文号", "the approval's number"))] = "",
     reason: Reason = "",
+    ask: Annotated[list[str] | None, typer.Option("--ask", metavar="TEXT", help=say("缺少的材料, 可写多次: 一次性告知", "a missing material; all of them, once"))] = None,
     json: Json = False,
 ) -> Task:  # fmt: skip
     return task(
         "agreements review", json, "agreements", "reviewed", id,
-        approve=approve, decline=decline, number=number, reason=reason,
+        approve=approve, decline=decline, number=number, reason=reason, materials=ask or [],
     )  # fmt: skip
+
+
+@agreements.command(
+    "supply", cls=Command, help=say("补正: 要求的材料已经交齐", "what the review asked for has been supplied")
+)
+def agreements_supply(id: Name, json: Json = False) -> Task:
+    return task("agreements supply", json, "agreements", "stepped", "supply", id)
 
 
 @agreements.command(
@@ -74,3 +84,25 @@ def agreements_resume(id: Name, json: Json = False) -> Task:
 )  # fmt: skip
 def agreements_withdraw(id: Name, reason: Reason, json: Json = False) -> Task:
     return task("agreements withdraw", json, "agreements", "stepped", "withdraw", id, reason=reason)
+
+
+@agreements.command(
+    "recall", cls=Command, help=say("取回: 授权撤销或到期以后, 让需求部门删去手里的副本", "have the recipient delete what it got under an agreement that has ended")
+)  # fmt: skip
+def agreements_recall(id: Name, reason: Reason, json: Json = False) -> Task:
+    return task("agreements recall", json, "agreements", "recalled", id, reason=reason)
+
+
+@agreements.command(
+    "letter", cls=Command, help=say("公函: 申请函, 补正告知, 或同意、不同意的复函, 可打印的网页", "the official letter: application, notice or answer, as a page to print")
+)  # fmt: skip
+def agreements_letter(
+    id: Name,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help=say("写入这个文件, 不覆盖已有的", "write it to this file, which must not exist"))] = None,
+    application: Annotated[bool, typer.Option("--application", help=say("申请函, 即使已有答复", "the application, answered or not"))] = False,
+    number: Annotated[str, typer.Option("--number", metavar="TEXT", help=say("申请函的文号", "an application's own number"))] = "",
+    json: Json = False,
+) -> Task:  # fmt: skip
+    return task(
+        "agreements letter", json, "agreements", "letter", id, out=out, application=application, number=number
+    )

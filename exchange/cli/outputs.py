@@ -13,8 +13,8 @@ from catalog.authorise import FieldDecision
 from catalog.errors import Problem
 from connectors.seam import Step
 from exchange.acts import Skipped
-from exchange.agreements import AgreementStanding
 from exchange.backfill import Backfill
+from exchange.cli.agreement_outputs import AgreementLetter, AgreementRecall, AgreementsList, AgreementStep
 from exchange.cli.identity_outputs import (
     DossierShow,
     IdentityLink,
@@ -391,20 +391,6 @@ class RecallList:
     recalls: list[Recall]
 
 
-@dataclass(frozen=True, kw_only=True)
-class AgreementsList:
-    """leishu agreements list"""
-
-    agreements: list[AgreementStanding]
-
-
-@dataclass(frozen=True, kw_only=True)
-class AgreementStep:
-    """leishu agreements apply, review, suspend, resume, withdraw: where it stands then"""
-
-    agreement: AgreementStanding
-
-
 COMMANDS: tuple[tuple[str, type], ...] = (
     ("init", Init),
     ("check", Check),
@@ -457,9 +443,12 @@ COMMANDS: tuple[tuple[str, type], ...] = (
     ("agreements list", AgreementsList),
     ("agreements apply", AgreementStep),
     ("agreements review", AgreementStep),
+    ("agreements supply", AgreementStep),
     ("agreements suspend", AgreementStep),
     ("agreements resume", AgreementStep),
     ("agreements withdraw", AgreementStep),
+    ("agreements recall", AgreementRecall),
+    ("agreements letter", AgreementLetter),
     ("catalog export", CatalogExport),
     ("catalog import", CatalogImport),
     ("catalog diff", CatalogDiffed),

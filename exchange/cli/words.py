@@ -111,11 +111,13 @@ CASES: Titles = MappingProxyType({
     "recall": ("撤回未办结", "recall not done"),
     "dispute": ("校核待办", "dispute"),
     "agreement": ("授权申请待答复", "application to be answered"),
+    "supplement": ("授权申请待补正", "application to be completed"),
+    "provision": ("同意共享待提供", "consented data to be provided"),
+    "expiry": ("共享授权将到期", "agreement about to end"),
 })  # fmt: skip
-LIVES: Titles = MappingProxyType({
-    "draft": ("未申请", "not applied for"), "applied": ("已申请", "applied for"), "in_review": ("审核中", "in review"),
-    "declined": ("未获批准", "declined"), "in_force": ("在用", "in force"), "suspended": ("暂停", "suspended"),
-    "expired": ("到期", "expired"), "withdrawn": ("撤销", "withdrawn"),
+LETTERS: Titles = MappingProxyType({
+    "application": ("申请函", "application"), "notice": ("补正告知函", "notice of missing materials"),
+    "consent": ("同意共享的复函", "consent"), "refusal": ("不同意共享的复函", "refusal"),
 })  # fmt: skip
 DISPUTES: Titles = MappingProxyType({
     "open": ("待答复", "to be answered"), "upheld": ("维持", "stands"), "corrected": ("已更正, 送达中", "corrected, on its way"),

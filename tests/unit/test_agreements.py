@@ -11,8 +11,9 @@ from typing import Any
 import psycopg
 import pytest
 import yaml
+from sqlalchemy import event
 
-from catalog.errors import LeishuError, NotAuthorised, Refused
+from catalog.errors import LeishuError, NotAuthorised, Refused, Unavailable
 from exchange import hub as hubs
 from exchange.hub import Hub
 from exchange.settings import Settings
@@ -57,10 +58,10 @@ class Desk:
                 " WHERE kind LIKE 'agreement_%' ORDER BY position"
             ).fetchall()
 
-    def cases(self) -> list[tuple[Any, ...]]:
+    def cases(self, kind: str = "agreement") -> list[tuple[Any, ...]]:
         with psycopg.connect(self.url) as connection:
-            query = "SELECT state, due_at FROM leishu.cases WHERE kind = 'agreement' ORDER BY id"
-            return connection.execute(query).fetchall()
+            query = "SELECT state, due_at FROM leishu.cases WHERE kind = %s ORDER BY id"
+            return connection.execute(query, [kind]).fetchall()
 
 
 @pytest.fixture
@@ -113,8 +114,9 @@ def test_one_without_an_approval_is_applied_for_and_reviewed_by_another(desk: De
     with desk.opened() as hub:
         desk.enter(hub, "A")
         assert "not applied for" in refusal(hub).en
-        with pytest.raises(Refused, match="not open"):
+        with pytest.raises(Refused, match="is not applied for: this step is not open to it: approve") as told:
             hub.agreements.step(NATION, "approve", by="李", number="1号")
+        assert told.value.zh == f"共享授权 {NATION} 未申请, 不能批准"
         made = hub.agreements.step(NATION, "apply", by="王")
         assert made.life == "applied"
         assert made.due_at is not None
@@ -170,7 +172,148 @@ def test_its_last_second_is_the_last_of_its_last_day(desk: Desk) -> None:
             desk.at = at
             failed = hub.run([SHARE]).failed
             assert (failed == {}, len(desk.places["nation"].records) > before) == (sent, sent)
-        assert next(a.life for a in hub.agreements.listed() if a.agreement == NATION) == "expired"
+        assert desk.ledger() == []
+        assert hub.agreements.show(NATION).life == "expired"
+        assert hub.maintain()["expired"] == 1
+        assert hub.maintain()["expired"] == 0
+        assert desk.ledger() == [("agreement_expired", NATION, "leishu", None, None)]
+        assert hub.agreements.show(NATION).held == 1
+        assert hub.rebuild(check=True)["standings"] == 0
+    desk.terms(NATION, valid_to="2027-11-24")  # a new paper in its file
+    with desk.opened() as hub:
+        assert hub.agreements.show(NATION).life == "in_force"
+        assert hub.run([SHARE]).failed == {}
+        assert len(desk.places["nation"].records) == 3
+
+
+def test_missing_materials_are_told_once_and_the_clock_starts_anew(desk: Desk) -> None:
+    desk.terms(NATION, approval=None)
+    with desk.opened() as hub:
+        step = hub.agreements.step
+        first = step(NATION, "apply", by="王").due_at
+        for none in ([], [" "], ["x"] * 21, ["x" * 201]):
+            with pytest.raises(Refused):
+                step(NATION, "ask", by="李", materials=none)
+        asked = step(NATION, "ask", by="李", materials=["用途说明", " 依据的文件 "])
+        assert (asked.life, asked.asked, asked.due_at) == ("incomplete", ("用途说明", "依据的文件"), None)
+        assert "missing materials" in refusal(hub).en
+        with pytest.raises(
+            Refused, match="waiting for missing materials: this step is not open to it: approve"
+        ):
+            step(NATION, "approve", by="李", number="1号")
+        page = hub.agreements.letter(NATION)
+        assert page.kind == "notice"
+        assert "用途说明" in page.html
+        desk.at = NOON + timedelta(days=10)
+        supplied = step(NATION, "supply", by="王")
+        assert supplied.life == "applied"
+        assert first is not None
+        assert supplied.due_at == datetime(
+            2026, 12, 18, 15, 59, 59, tzinfo=UTC
+        )  # ten working days from Friday the 4th
+        with pytest.raises(Refused, match="done once"):
+            step(NATION, "ask", by="李", materials=["再补"])
+        desk.at = supplied.due_at + timedelta(seconds=1)
+        assert [(a.overdue, a.provisional) for a in hub.agreements.listed() if a.agreement == NATION] == [
+            (True, False)
+        ]
+        step(NATION, "decline", by="李", reason="与职责无关")
+        page = hub.agreements.letter(NATION)
+        assert page.kind == "refusal"
+        assert "与职责无关" in page.html
+        assert (
+            hub.agreements.letter(NATION, "application", number="浙应急函〔2026〕3号").kind == "application"
+        )
+        again = step(NATION, "apply", by="王")
+        assert again.asked == ()
+        with pytest.raises(Refused, match="not been answered"):
+            hub.agreements.letter(NATION, "answer")
+        assert hub.rebuild(check=True)["standings"] == 0
+    assert [state for state, _ in desk.cases()] == ["closed", "closed", "open"]
+    assert [state for state, _ in desk.cases("supplement")] == ["closed"]
+
+
+def test_who_got_records_under_an_agreement_that_ended_gives_them_back_when_asked(desk: Desk) -> None:
+    with desk.opened() as hub:
+        desk.enter(hub, "A")
+        assert hub.run([SHARE]).failed == {}
+        with pytest.raises(Refused, match="is in force"):
+            hub.agreements.recall(NATION, reason="目的已实现", by="李")
+        assert hub.agreements.step(NATION, "withdraw", by="李", reason="目的已实现").held == 1
+        with pytest.raises(Refused):
+            hub.agreements.recall(NATION, reason=" ", by="李")
+        assert len(desk.places["nation"].records) == 1
+        (back,) = hub.agreements.recall(NATION, reason="目的已实现", by="李")
+        assert (back.route, back.copies, back.left) == (SHARE, 1, 0)
+        assert not desk.places["nation"].records
+        assert hub.agreements.show(NATION).held == 0
+        (again,) = hub.agreements.recall(NATION, reason="目的已实现", by="李")
+        assert (again.copies, again.left) == (0, 0)
+        hub.agreements.step(NATION, "apply", by="王")
+        granted = hub.agreements.step(NATION, "approve", by="李", number="2号")
+        assert granted.provide_by == datetime(2026, 12, 22, 15, 59, 59, tzinfo=UTC)  # twenty working days
+        assert hub.run([SHARE]).failed == {}
+        assert len(desk.places["nation"].records) == 1, "what was taken back is sent under the new approval"
+        hub.maintain()
+        assert hub.agreements.show(NATION).provide_by is None
+        assert hub.rebuild(check=True)["standings"] == 0
+    assert [state for state, _ in desk.cases("provision")] == ["closed"]
+    assert "agreement_recalled" in [kind for kind, *_ in desk.ledger()]
+
+
+def test_standings_are_made_anew_from_the_ledger(desk: Desk) -> None:
+    with desk.opened() as hub:
+        hub.agreements.step(NATION, "suspend", by="王", reason="核查")
+        hub.agreements.step(COUNTY, "withdraw", by="王", reason="核查")
+        with psycopg.connect(desk.url) as connection:
+            connection.execute("UPDATE leishu.standings SET life = 'in_force' WHERE agreement = %s", [NATION])
+            connection.execute("DELETE FROM leishu.standings WHERE agreement = %s", [COUNTY])
+        assert hub.rebuild(check=True)["standings"] == 2
+        assert hub.agreements.show(NATION).life == "in_force", "nothing was written"
+        assert hub.rebuild(check=False)["standings"] == 2
+        assert hub.rebuild(check=True)["standings"] == 0
+        assert [hub.agreements.show(a).life for a in (NATION, COUNTY)] == ["suspended", "withdrawn"]
+
+
+def test_an_end_that_is_near_is_a_case_and_its_terms_are_approved_no_more(desk: Desk) -> None:
+    desk.terms(NATION, approval=None, valid_to="2026-12-24")
+    desk.terms(COUNTY, valid_to="2026-12-25")
+    with desk.opened() as hub:
+        hub.agreements.step(NATION, "apply", by="王")
+        desk.at = datetime(2026, 11, 24, 16, 0, tzinfo=UTC)  # the 25th in Shanghai: 30 days before
+        hub.maintain()
+        assert desk.cases("expiry") == [("open", datetime(2026, 12, 25, 15, 59, 59, tzinfo=UTC))]
+        hub.maintain()
+        desk.at = datetime(2026, 12, 25, 16, 0, tzinfo=UTC)
+        assert hub.maintain()["expired"] == 1
+        assert [state for state, _ in desk.cases("expiry")] == ["closed"]
+        with pytest.raises(Refused, match="ended on 2026-12-24"):
+            hub.agreements.step(NATION, "approve", by="李", number="1号")
+
+
+def test_the_node_says_who_approves_and_names_are_compared_as_people_do(desk: Desk) -> None:
+    desk.terms(NATION, approval=None)
+    node = desk.folder / "node.yaml"
+    node.write_text(node.read_text() + "approvers: [{name: 李}]\n")
+    with desk.opened() as hub:
+        hub.agreements.step(NATION, "apply", by="Wang")
+        for by, words in (("Ｗａｎｇ", "who applied"), ("赵", "does not let 赵 approve")):
+            with pytest.raises(Refused, match=words):
+                hub.agreements.step(NATION, "approve", by=by, number="1号")
+        with hub._stores.leased(f"agreement/{NATION}"), pytest.raises(Unavailable, match="somebody else"):
+            hub.agreements.step(NATION, "approve", by="李", number="1号")
+        assert hub.agreements.step(NATION, "approve", by="李", number="1号").life == "in_force"
+
+
+def test_a_list_asks_as_much_of_the_database_for_many_as_for_one(desk: Desk) -> None:
+    with desk.opened() as hub:
+        hub.agreements.step(NATION, "withdraw", by="王", reason="核查")
+        engine, asked = hub._stores.database.engine, []
+        event.listen(engine, "before_cursor_execute", lambda *a: asked.append(a[2]))
+        hub.agreements.show(NATION)
+        one = len(asked)
+        assert len(hub.agreements.listed()) == 3
+        assert len(asked) == 2 * one
 
 
 @pytest.mark.parametrize("what", ["decline", "suspend", "withdraw"])

@@ -14,7 +14,6 @@ import jsonschema
 import pytest
 
 from catalog import declaration
-from catalog.agreement import Life
 from catalog.authorise import FieldDecision
 from catalog.contract import Contract
 from catalog.errors import (
@@ -34,7 +33,7 @@ from catalog.windows import Shut
 from connectors.seam import Step
 from exchange import uses
 from exchange.acts import Done, Skipped
-from exchange.agreements import AgreementStanding
+from exchange.agreements import AgreementStanding, Letter
 from exchange.backfill import Backfill, PartDone
 from exchange.cli import main, opening, receive, runs
 from exchange.cli.display import json_text
@@ -42,6 +41,7 @@ from exchange.cli.impact_outputs import CatalogDiffed
 from exchange.cli.outputs import COMMANDS
 from exchange.cli.schemas import FOLDER, stale
 from exchange.conflicts import Conflict, Contested
+from exchange.copies import TakenBack
 from exchange.dispute import Dispute
 from exchange.dossier import Code, Dossier, Line, Name, Part, Relation
 from exchange.follow import Followed
@@ -239,25 +239,40 @@ class FakeConflicts:
         return self._one(registered="乙", sender="乙", choice="sender")
 
 
+TAKEN_BACK = TakenBack(route=SHARE, platform="shaoxing", copies=3, left=0, zh="", en="")
+
+
 class FakeAgreements:
     """Answers as Hub's desk of agreements does."""
 
     def __init__(self, hub: FakeHub) -> None:
         self.hub = hub
 
-    def _one(self, life: Life = "applied") -> AgreementStanding:
-        return AgreementStanding(
-            agreement="national.key_unit", title="重点单位", recipient="national", purpose="核查", life=life,
-            number=None, valid_from=date(2026, 1, 1), valid_to=date(2026, 12, 31), due_at=datetime(2026, 11, 24, tzinfo=UTC), by="王", reason=None,
+    def _one(self, **changes: Any) -> AgreementStanding:
+        made = AgreementStanding(
+            agreement="national.key_unit", title="重点单位", recipient="national", purpose="核查", life="applied",
+            number=None, valid_from=date(2026, 1, 1), valid_to=date(2026, 12, 31), due_at=datetime(2026, 11, 24, tzinfo=UTC),
+            overdue=True, provisional=False, provide_by=None, asked=("用途说明",), held=None, by="王", reason=None,
             since=datetime(2026, 11, 24, tzinfo=UTC),
         )  # fmt: skip
+        return replace(made, **changes)
 
     def listed(self) -> list[AgreementStanding]:
-        return self.hub._or("agreements", [self._one()])
+        ended = self._one(life="withdrawn", held=12, due_at=None, overdue=False)
+        return self.hub._or("agreements", [self._one(), ended])
 
-    def step(self, id: str, what: str, *, by: str, number: str = "", reason: str = "") -> AgreementStanding:
-        self.hub.asked.append(f"{what} {id} {number}{reason}".strip())
+    def step(
+        self, id: str, what: str, *, by: str, number: str = "", reason: str = "", materials: Any = ()
+    ) -> AgreementStanding:
+        self.hub.asked.append(f"{what} {id} {number}{reason}{'+'.join(materials)}".strip())
         return self._one()
+
+    def recall(self, id: str, *, reason: str, by: str) -> list[TakenBack]:
+        return self.hub._or("taken_back", [TAKEN_BACK])
+
+    def letter(self, id: str, kind: Any, *, number: str) -> Letter:
+        self.hub.asked.append(f"letter {id} {kind} {number}")
+        return Letter(agreement=id, kind="application", html="<!doctype html>\n<title>申请函</title>")
 
 
 class FakeWhatIf:
@@ -706,6 +721,9 @@ LINES = {
     "agreements list": ["agreements", "list"],
     "agreements apply": ["agreements", "apply", "national.key_unit"],
     "agreements review": ["agreements", "review", "national.key_unit", "--approve", "--number", "1号"],
+    "agreements supply": ["agreements", "supply", "national.key_unit"],
+    "agreements recall": ["agreements", "recall", "national.key_unit", "--reason", "目的已实现"],
+    "agreements letter": ["agreements", "letter", "national.key_unit", "--out", "TO"],
     "agreements suspend": ["agreements", "suspend", "national.key_unit", "--reason", "核查"],
     "agreements resume": ["agreements", "resume", "national.key_unit"],
     "agreements withdraw": ["agreements", "withdraw", "national.key_unit", "--reason", "目的已实现"],
@@ -739,7 +757,7 @@ LINES = {
 }
 EMPTY: dict[str, Any] = {
     "links": [], "resolved": [], "parts": [], "crowded": 0,
-    "stuck": True, "recalls": [], "agreements": [], "backfills": [], "disputes": [], "conflicts": [],
+    "stuck": True, "recalls": [], "agreements": [], "taken_back": [], "backfills": [], "disputes": [], "conflicts": [],
     "groups": [], "history": [], "preview": [], "some_left": True,
     "compared": [],
     "status": [], "cases": [], "batches": [], "statement": [], "trace": [], "quarantined": [], "quarantined_row": None,
@@ -1115,7 +1133,9 @@ def test_a_review_takes_in_hand_approves_or_declines(hub: Use) -> None:
     assert main(["agreements", "review", "a"]) == 0
     assert main(["agreements", "review", "a", "--approve", "--number", "1号"]) == 0
     assert main(["agreements", "review", "a", "--decline", "--reason", "不符"]) == 0
-    assert fake.asked == ["take a", "approve a 1号", "decline a 不符"]
+    assert main(["agreements", "review", "a", "--ask", "用途", "--ask", "依据"]) == 0
+    assert fake.asked == ["take a", "approve a 1号", "decline a 不符", "ask a 用途+依据"]
+    assert main(["agreements", "review", "a", "--approve", "--ask", "用途"]) == 2
     assert main(["agreements", "review", "a", "--approve", "--decline"]) == 2
 
 
@@ -1149,3 +1169,32 @@ def test_a_dossier_is_printed_for_its_reader_alone(hub: Use, tmp_path: Path) -> 
     assert "H&lt;1&gt;" in text
     assert main(["dossier", "9133", "--html", str(page)]) == 2, "nothing is written over"
     assert seen.asked == ["dossier 9133 王五 True"]
+
+
+def test_a_list_of_agreements_says_what_is_late_and_what_is_still_held(
+    hub: Use, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEISHU_LANG", "en")
+    hub()
+    assert main(["agreements", "list"]) == 0
+    captured = capsys.readouterr()
+    assert "answer 2026-11-24 08:00:00 overdue" in captured.out
+    assert "1 agreement overdue" in captured.err
+    assert "still has 12 records; leishu agreements recall national.key_unit" in captured.err
+    assert main(["agreements", "recall", "a", "--reason", "x"]) == 0
+    hub(taken_back=[TAKEN_BACK, replace(TAKEN_BACK, left=3, zh="尚未确认", en="not confirmed")])
+    assert main(["agreements", "recall", "a", "--reason", "x"]) == 1, "some are left"
+
+
+def test_a_letter_goes_to_a_file_that_is_not_there_or_to_standard_output(
+    hub: Use, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake = hub()
+    assert main(["agreements", "letter", "a", "--out", "TO", "--number", "1号"]) == 0
+    assert "申请函" in (tmp_path / "TO").read_text(encoding="utf-8")
+    assert main(["agreements", "letter", "a", "--out", "TO"]) == 2
+    assert main(["agreements", "letter", "a", "--out", "no/such/place"]) == 2
+    capsys.readouterr()
+    assert main(["agreements", "letter", "a", "--application"]) == 0
+    assert capsys.readouterr().out == "<!doctype html>\n<title>申请函</title>\n"
+    assert fake.asked == ["letter a None 1号", "letter a None ", "letter a application "]
