@@ -50,6 +50,7 @@ from exchange.agreements import Agreements
 from exchange.backfill import Backfills
 from exchange.batch import Counts
 from exchange.callbacks import Callbacks
+from exchange.canary import Canaries
 from exchange.conflicts import Conflicts
 from exchange.database import Database
 from exchange.dispute import Disputes
@@ -118,6 +119,7 @@ class Hub:
         self._stores = stores
         self._clock = clock
         self.pauses = Pauses(stores, clock)
+        self.canaries = Canaries(stores, clock, Hub)
         self.agreements = Agreements(stores, clock)
         self.lags = Lags(stores, clock)
         self.whatif = WhatIf(stores, clock)

@@ -11,6 +11,7 @@ from catalog.errors import say
 from exchange.cli import opening
 from exchange.cli.agreement import agreements
 from exchange.cli.backfill import backfill
+from exchange.cli.canary import canary
 from exchange.cli.catalog import catalog
 from exchange.cli.conflicts import conflicts
 from exchange.cli.corrections import dispute, recall
@@ -44,6 +45,7 @@ app.add_typer(dispute, name="dispute")
 app.add_typer(recall, name="recall")
 app.add_typer(agreements, name="agreements")
 app.add_typer(catalog, name="catalog")
+app.add_typer(canary, name="canary")
 app.add_typer(identity, name="identity")
 
 

@@ -15,6 +15,7 @@ from connectors.seam import Step
 from exchange.acts import Skipped
 from exchange.backfill import Backfill
 from exchange.cli.agreement_outputs import AgreementLetter, AgreementRecall, AgreementsList, AgreementStep
+from exchange.cli.canary_outputs import CanaryRun
 from exchange.cli.identity_outputs import (
     DossierShow,
     IdentityLink,
@@ -460,4 +461,5 @@ COMMANDS: tuple[tuple[str, type], ...] = (
     ("identity decline", IdentityLink),
     ("identity resolve", IdentityResolve),
     ("dossier", DossierShow),
+    ("canary run", CanaryRun),
 )

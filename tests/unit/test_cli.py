@@ -35,6 +35,7 @@ from exchange import uses
 from exchange.acts import Done, Skipped
 from exchange.agreements import AgreementStanding, Letter
 from exchange.backfill import Backfill, PartDone
+from exchange.canary import Canary, Leak, Tried
 from exchange.cli import main, opening, receive, runs
 from exchange.cli.display import json_text
 from exchange.cli.impact_outputs import CatalogDiffed
@@ -373,6 +374,20 @@ class FakeIdentities:
         )  # fmt: skip
 
 
+class FakeCanaries:
+    """Answers as Hub's desk of canaries does."""
+
+    def __init__(self, hub: FakeHub) -> None:
+        self.hub = hub
+
+    def run(self, route: str | None) -> Canary:
+        self.hub.asked.append(f"canary {route}")
+        tried = Tried(route=SHARE, direction="up", agreement="national.key_unit", outcome="delivered", zh="", en="",
+                      records=6, values=40, delivered=3, looked_at=70, unwatched=["division_code"])  # fmt: skip
+        return Canary(at=datetime(2026, 11, 24, tzinfo=UTC), routes=self.hub._or("tried", [tried]),
+                      leaks=self.hub._or("leaks", []))  # fmt: skip
+
+
 class FakeBackfills:
     """Answers as Hub's desk of backfills does."""
 
@@ -571,6 +586,10 @@ class FakeHub:
         return FakeIdentities(self)
 
     @property
+    def canaries(self) -> FakeCanaries:
+        return FakeCanaries(self)
+
+    @property
     def backfills(self) -> FakeBackfills:
         return FakeBackfills(self)
 
@@ -726,6 +745,7 @@ LINES = {
     "agreements letter": ["agreements", "letter", "national.key_unit", "--out", "TO"],
     "agreements suspend": ["agreements", "suspend", "national.key_unit", "--reason", "核查"],
     "agreements resume": ["agreements", "resume", "national.key_unit"],
+    "canary run": ["canary", "run", "--route", SHARE],
     "agreements withdraw": ["agreements", "withdraw", "national.key_unit", "--reason", "目的已实现"],
     "catalog export": ["catalog", "export", "odcs", "hazard", "--to", "TO"],
     "catalog diff": ["catalog", "diff", "signed", ".", "--replay", "2"],
@@ -757,7 +777,7 @@ LINES = {
 }
 EMPTY: dict[str, Any] = {
     "links": [], "resolved": [], "parts": [], "crowded": 0,
-    "stuck": True, "recalls": [], "agreements": [], "taken_back": [], "backfills": [], "disputes": [], "conflicts": [],
+    "stuck": True, "recalls": [], "agreements": [], "tried": [], "taken_back": [], "backfills": [], "disputes": [], "conflicts": [],
     "groups": [], "history": [], "preview": [], "some_left": True,
     "compared": [],
     "status": [], "cases": [], "batches": [], "statement": [], "trace": [], "quarantined": [], "quarantined_row": None,
@@ -1198,3 +1218,15 @@ def test_a_letter_goes_to_a_file_that_is_not_there_or_to_standard_output(
     assert main(["agreements", "letter", "a", "--application"]) == 0
     assert capsys.readouterr().out == "<!doctype html>\n<title>申请函</title>\n"
     assert fake.asked == ["letter a None 1号", "letter a None ", "letter a application "]
+
+
+def test_a_leak_exits_with_1_and_is_named(hub: Use, capsys: pytest.CaptureFixture[str]) -> None:
+    hub()
+    assert main(["canary", "run"]) == 0
+    leak = Leak(sink="payload", place="staged", route=SHARE, agreement="national.key_unit", record="plain",
+                field="legal_rep_name", form="base64", whole=True)  # fmt: skip
+    hub(leaks=[leak])
+    capsys.readouterr()
+    assert main(["canary", "run"]) == 1
+    said = capsys.readouterr().out
+    assert all(w in said for w in ("payload", "staged", "legal_rep_name", "base64"))

@@ -82,6 +82,7 @@ def test_they_load_without_error_and_without_weight(loaded: dict[str, Any]) -> N
         "maintain",
         "reconcile",
         "backfill",
+        "canary",
     }
     assert loaded["heavy"] == []
     for dag in loaded["dags"].values():
@@ -139,4 +140,5 @@ def test_wrong_declarations_are_named_by_file_and_line_and_the_sound_dags_stay(t
         "maintain",
         "reconcile",
         "backfill",
+        "canary",
     }
