@@ -58,7 +58,7 @@ class CodeTables:
         problems: list[Problem] = []
         for folder in folders:
             for path in sorted(folder.glob("*.csv")):
-                rows, found = _read(path, folder)
+                rows, found = read_table(path, str(path.relative_to(folder.parent.parent)))
                 problems += found
                 tables.pop(path.stem, None)
                 if not found:
@@ -88,8 +88,8 @@ def _day(text: str) -> date | None:
     return date.fromisoformat(text) if text else None
 
 
-def _read(path: Path, folder: Path) -> tuple[tuple[Code, ...], list[Problem]]:
-    file = str(path.relative_to(folder.parent.parent))  # catalog/codes/<table>.csv
+def read_table(path: Path, file: str) -> tuple[tuple[Code, ...], list[Problem]]:
+    """(the table's rows, every problem by line); ``file`` is what problems call it."""
     problems: list[Problem] = []
 
     def tell(line: int, zh: str, en: str) -> None:

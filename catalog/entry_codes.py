@@ -129,6 +129,8 @@ def _withheld(entry: Entry, codes: CodeTables, at: date) -> Iterator[Flaw]:
         yield Flaw(keys=("share_type",), zh=f"不予共享须有 {names} 的依据 legal_basis",
                    en=f"what is not shared needs a legal_basis of the kind {', '.join(sorted(kinds))}")  # fmt: skip
     for i, field in enumerate(entry.fields):
-        if field.share_type == "none" and lacks((*field.legal_basis, *entry.legal_basis)):
+        # the entry's own basis is one for withholding only where the entry is withheld
+        bases = (*field.legal_basis, *(entry.legal_basis if entry.share_type == "none" else ()))
+        if field.share_type == "none" and lacks(bases):
             yield Flaw(keys=("fields", i), zh=f"字段 {field.name} 不予共享,须有 {names} 的依据 legal_basis",
                        en=f"field {field.name} is not shared: it needs a legal_basis of the kind {', '.join(sorted(kinds))}")  # fmt: skip

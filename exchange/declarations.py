@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -173,10 +173,15 @@ def codes_of(home: Path) -> tuple[CodeTables | None, list[Problem]]:
     return CodeTables.load(shipped, own) if own != shipped else CodeTables.load(shipped)
 
 
-def read(home: Path, registry: Registry | None = None) -> Declarations:
-    """Everything under ``home`` and what the project ships. Never raises for a wrong file."""
+def read(
+    home: Path, registry: Registry | None = None, *, beside: MappingType[str, Sequence[Path]] | None = None
+) -> Declarations:
+    """Everything under ``home`` and what the project ships. Never raises for a wrong file.
+
+    ``beside``: by folder of the home, files that are read as if they lay there (to be checked before they do).
+    """
     registry = registry or default_registry()
-    r = HomeFiles(home, compiled=Compiled(home / "var" / "cache" / "declarations"))
+    r = HomeFiles(home, compiled=Compiled(home / "var" / "cache" / "declarations"), beside=beside)
     node, problems = load(home / "node.yaml", Node, root=home, named=False)
     r.problems += problems
     contracts = r.all("contract", Contract, "catalog/contracts", shipped="catalog/contracts")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,10 +25,20 @@ T = TypeVar("T")
 
 
 class HomeFiles:
-    """Reads one home; collects problems, and the problems by declaration."""
+    """Reads one home; collects problems, and the problems by declaration.
 
-    def __init__(self, home: Path, *, compiled: Compiled | None = None) -> None:
+    ``beside``: by folder of the home, files that are read as if they lay there, in place of those of their names.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        compiled: Compiled | None = None,
+        beside: Mapping[str, Sequence[Path]] | None = None,
+    ) -> None:
         self.home = home
+        self.beside = beside or {}
         self.compiled = compiled or Compiled(None)
         self.problems: list[Problem] = []
         self.paths: dict[tuple[str, str], Path] = {}
@@ -58,8 +68,10 @@ class HomeFiles:
         roots = [self.home / name]
         if shipped and (ROOT / shipped).resolve() != (self.home / name).resolve():
             roots.insert(0, ROOT / shipped)
+        others = {p.name: p for p in self.beside.get(name, ())}
         for root in roots:
-            yield from sorted(p for p in root.glob(pattern) if p.is_file())
+            yield from sorted(p for p in root.glob(pattern) if p.is_file() and p.name not in others)
+        yield from others.values()
 
     def all(self, kind: str, type_: type[T], folder: str, *, shipped: str | None = None) -> dict[str, T]:
         found: dict[str, T] = {}
@@ -71,6 +83,7 @@ class HomeFiles:
     def over(self, kind: str, type_: type[T], shipped: str, own: str) -> dict[str, T]:
         """What is shipped, where the home's file of the same name stands for it, even a broken one."""
         paths = {p.name: p for root in (ROOT / shipped, self.home / own) for p in sorted(root.glob("*.yaml"))}
+        paths |= {p.name: p for p in self.beside.get(own, ())}
         found: dict[str, T] = {}
         for path in paths.values():
             made, problems = self.compiled.load(path, type_, root=self.root_of(path))

@@ -60,6 +60,7 @@ from exchange.identity import Identities
 from exchange.keys import FileKeyring
 from exchange.lags import Lags
 from exchange.ledger import Break, Witness
+from exchange.lists import ListsDesk
 from exchange.migrations import migrate
 from exchange.pauses import Pauses
 from exchange.recall import Recalls
@@ -122,6 +123,7 @@ class Hub:
         self.canaries = Canaries(stores, clock, Hub)
         self.agreements = Agreements(stores, clock)
         self.lags = Lags(stores, clock)
+        self.lists = ListsDesk(stores, clock)
         self.whatif = WhatIf(stores, clock)
         self.recalls = Recalls(stores, clock)
         self.conflicts = Conflicts(stores, clock)

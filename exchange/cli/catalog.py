@@ -71,3 +71,25 @@ def catalog_approve(
     json: Json = False,
 ) -> Task:  # fmt: skip
     return task("catalog approve", json, "impact", "approved", file)
+
+
+@catalog.command(
+    "lists", cls=Command, help=say("三张清单: 供给(责任), 需求, 负面; 可写成 XLSX 或可打印的 HTML", "the three lists: supply, demand, negative; as XLSX or an HTML page to print")
+)  # fmt: skip
+def catalog_lists(
+    name: Annotated[str | None, typer.Argument(metavar="[LIST]", help=say("supply, demand 或 negative; 不写为三张", "supply, demand or negative; all three unless named"))] = None,
+    xlsx: Annotated[Path | None, typer.Option("--xlsx", metavar="FILE", help=say("写成工作簿", "write a workbook"))] = None,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help=say("写成可打印的网页", "write a page to print"))] = None,
+    json: Json = False,
+) -> Task:  # fmt: skip
+    return task("catalog lists", json, "lists", "shown", name, xlsx=xlsx, html=html)
+
+
+@catalog.command(
+    "check", cls=Command, help=say("检查声明和待导入的文件, 逐条指出行或单元格; 不写文件则检查整个声明目录", "check declarations and documents to be imported, by line and cell; the whole home unless files are named")
+)  # fmt: skip
+def catalog_check(
+    files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help=say("文件", "files"))] = None,
+    json: Json = False,
+) -> Task:  # fmt: skip
+    return task("catalog check", json, "checks", "checked", files or [])

@@ -16,6 +16,7 @@ from exchange.acts import Skipped
 from exchange.backfill import Backfill
 from exchange.cli.agreement_outputs import AgreementLetter, AgreementRecall, AgreementsList, AgreementStep
 from exchange.cli.canary_outputs import CanaryRun
+from exchange.cli.checks_outputs import CatalogCheck
 from exchange.cli.identity_outputs import (
     DossierShow,
     IdentityLink,
@@ -24,6 +25,7 @@ from exchange.cli.identity_outputs import (
     IdentityResolve,
 )
 from exchange.cli.impact_outputs import CatalogApproved, CatalogDiffed
+from exchange.cli.lists_outputs import CatalogLists
 from exchange.cli.papers_outputs import CatalogExport, CatalogImport
 from exchange.conflicts import Conflict
 from exchange.dispute import Dispute
@@ -452,6 +454,8 @@ COMMANDS: tuple[tuple[str, type], ...] = (
     ("agreements letter", AgreementLetter),
     ("catalog export", CatalogExport),
     ("catalog import", CatalogImport),
+    ("catalog lists", CatalogLists),
+    ("catalog check", CatalogCheck),
     ("catalog diff", CatalogDiffed),
     ("catalog approve", CatalogApproved),
     ("identity propose", IdentityPropose),

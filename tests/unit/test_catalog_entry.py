@@ -88,6 +88,9 @@ def test_a_field_that_is_not_shared_closes_its_entry_and_needs_its_basis() -> No
     one = replace(entry().fields[0], share_type="none")
     open_still = entry(fields=(one, entry().fields[1]))
     assert [k for k, _ in wrong(open_still)] == [("fields", 0)]
+    assert [k for k, _ in wrong(replace(open_still, legal_basis=(LAW,)))] == [
+        ("fields", 0)
+    ]  # its basis is another's
     based = replace(one, legal_basis=(LAW,))
     assert [en for _, en in wrong(entry(fields=(based, entry().fields[1])))] == [
         "the entry's share type is looser than field code"

@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from catalog import declaration
+from catalog import declaration, sheets
 from catalog.authorise import FieldDecision
 from catalog.contract import Contract
 from catalog.errors import (
@@ -28,6 +28,7 @@ from catalog.errors import (
     Unreadable,
 )
 from catalog.interchange import odcs
+from catalog.lists import Demanded, Lists, Supplied, Withheld
 from catalog.platform import Connector, Platform
 from catalog.windows import Shut
 from connectors.seam import Step
@@ -73,6 +74,22 @@ COMPARED = [
                en="not comparable", at=AT),
 ]  # fmt: skip
 HAZARD = odcs.written(declaration.load(ROOT / "catalog/contracts/hazard.yaml", Contract, root=ROOT)[0])
+LISTS = Lists(
+    supply=(Supplied(
+        entry="key_unit", code="307015050030/1", version="1.0", state="已发布", title="重点单位", provider="省局", source="市场监管局",
+        items=("单位名称", "统一社会信用代码"), share_type="有条件共享", share_condition="限监管", cycle="实时", channel="政务外网",
+        method=("库表",), receivers=("德清县平台",), dispute_contact="省局防雷处",
+    ),),
+    demand=(Demanded(
+        agreement="deqing.key_unit", entry="key_unit", title="重点单位", recipients=("德清县平台",), purpose="回流", legal_basis="条例",
+        conditions="", items=("单位名称", "联系电话(打星)"), subtree="330521", life="applied", number="", valid_from=date(2026, 1, 1),
+        valid_to=date(2026, 12, 31), due_at=AT,
+    ),),
+    negative=(
+        Withheld(entry="trail", title="定位轨迹", items=("轨迹",), why="none", reason="法律法规", legal_basis=("法律: 《<某>法》 第一条",)),
+        Withheld(entry=None, title="重点单位", items=("内部编号",), why="unlisted", reason="", legal_basis=()),
+    ),
+)  # fmt: skip
 DOWN = Unavailable("平台 shengzhou 没有应答, 稍后再试", "platform shengzhou does not answer: try again")
 
 
@@ -388,6 +405,17 @@ class FakeCanaries:
                       leaks=self.hub._or("leaks", []))  # fmt: skip
 
 
+class FakeLists:
+    """Answers as Hub's desk of the three lists does."""
+
+    def __init__(self, hub: FakeHub) -> None:
+        self.hub = hub
+
+    def all(self) -> Lists:
+        given: Lists = self.hub.given.get("lists", LISTS)
+        return given
+
+
 class FakeBackfills:
     """Answers as Hub's desk of backfills does."""
 
@@ -590,6 +618,10 @@ class FakeHub:
         return FakeCanaries(self)
 
     @property
+    def lists(self) -> FakeLists:
+        return FakeLists(self)
+
+    @property
     def backfills(self) -> FakeBackfills:
         return FakeBackfills(self)
 
@@ -751,6 +783,8 @@ LINES = {
     "catalog diff": ["catalog", "diff", "signed", ".", "--replay", "2"],
     "catalog approve": ["catalog", "approve", "DIFF"],
     "catalog import": ["catalog", "import", "hazard.odcs.yaml"],
+    "catalog lists": ["catalog", "lists"],
+    "catalog check": ["catalog", "check", "hazard.odcs.yaml"],
     "identity propose": ["identity", "propose"],
     "identity links": ["identity", "links"],
     "identity show": ["identity", "show", "4"],
@@ -778,7 +812,7 @@ LINES = {
 EMPTY: dict[str, Any] = {
     "links": [], "resolved": [], "parts": [], "crowded": 0,
     "stuck": True, "recalls": [], "agreements": [], "tried": [], "taken_back": [], "backfills": [], "disputes": [], "conflicts": [],
-    "groups": [], "history": [], "preview": [], "some_left": True,
+    "lists": Lists(supply=(), demand=(), negative=()), "groups": [], "history": [], "preview": [], "some_left": True,
     "compared": [],
     "status": [], "cases": [], "batches": [], "statement": [], "trace": [], "quarantined": [], "quarantined_row": None,
     "explain": {}, "test": [],
@@ -1230,3 +1264,27 @@ def test_a_leak_exits_with_1_and_is_named(hub: Use, capsys: pytest.CaptureFixtur
     assert main(["canary", "run"]) == 1
     said = capsys.readouterr().out
     assert all(w in said for w in ("payload", "staged", "legal_rep_name", "base64"))
+
+
+def test_the_three_lists_on_the_screen_in_a_workbook_and_on_paper(
+    hub: Use, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    hub()
+    assert main(["catalog", "lists", "negative"]) == 0
+    shown = capsys.readouterr().out
+    assert "内部编号" in shown
+    assert "回流" not in shown
+    xlsx, page = tmp_path / "a" / "lists.xlsx", tmp_path / "lists.html"
+    assert main(["catalog", "lists", "--xlsx", str(xlsx), "--html", str(page), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["files"] == [str(xlsx), str(page)]
+    assert [len(said[n]) for n in ("supply", "demand", "negative")] == [1, 1, 2]
+    tables, problems = sheets.read(xlsx.read_bytes(), file="lists.xlsx")
+    assert problems == []
+    assert [[len(r.cells) for r in t.rows[1:]] for t in tables] == [[12, 12], [10, 10], [4, 4, 4]]
+    assert tables[1].rows[2].cells[4] == "单位名称、联系电话(打星)"
+    html = page.read_text(encoding="utf-8")
+    assert "《&lt;某&gt;法》" in html
+    assert html.count("<section>") == 3
+    assert main(["catalog", "lists", "wishes"]) == 2
+    assert main(["catalog", "lists", "--html", str(tmp_path)]) == 2
