@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pyarrow as pa
@@ -27,6 +28,7 @@ from exchange.ledger import Entry
 from exchange.stores import Stores
 from exchange.subjects import Subject
 
+SHANGHAI = ZoneInfo("Asia/Shanghai")
 OPEN_CLASSES = ("L0", "L1")  # shown without being asked for
 _RECORDS = 200  # of one contract that are named one by one
 
@@ -125,6 +127,8 @@ class _View:
             aad = f"{contract.id}.{name}".encode()
             return str(unseal_values(self.stores.keyring, pa.array([sealed], pa.binary()), aad)[0].as_py())
         found = frame[name][row]
+        if isinstance(found, datetime):
+            return found.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M")
         return None if found is None else str(found)
 
 
@@ -223,12 +227,25 @@ class Dossiers:
         for contract in view.contracts:
             for one in contract.subjects:
                 wanted = values.get(one.by, frozenset())
-                if one.role in (SELF, PARENT) or not wanted:
+                if one.role in (SELF, PARENT) or one.by not in NAMING or not wanted:
                     continue
                 where = subjects.bearing(contract, one, wanted, key)
                 for uid in register.live(view.connection, contract, (), where)["uid"]:
                     view.roles.setdefault((contract.id, uid), set()).add(one.role)
         declared = self._stores.declarations.contracts
+        records = {u for _, u in view.subject.records}
+        for link in links.of(view.connection, sorted(records), links.ACCEPTED):
+            if link.relation == links.CONCERNS:
+                side = "one" if link.turned else "other"
+                end = (
+                    (link.one_contract, str(link.one))
+                    if link.turned
+                    else (link.other_contract, str(link.other))
+                )
+                told = [
+                    s.role for s in declared[end[0]].subjects if s.field == link.evidence[0][f"{side}_field"]
+                ]
+                view.roles.setdefault(end, set()).update(told[:1])
         for contract in view.contracts:  # behind those that it refers to
             for ref in contract.references:
                 targets = [u for c, u in view.roles if c == ref.contract]
@@ -376,7 +393,7 @@ def _parts(view: _View) -> Iterator[Part]:
             register.tables(contract)[0].c.uid.in_(uids),
         )
         titles = {n: _in_words(view, contract, n) for n in contract.summary}
-        lines = []
+        frame, lines = frame.sort(*(k for k in contract.key if k not in contract.sealed), "uid"), []
         for i in range(min(frame.height, _RECORDS)):
             keys = [view.value(contract, k, frame, i) for k in contract.key]
             uid = frame["uid"][i]

@@ -19,8 +19,8 @@ from exchange.identity_tables import person_tokens as token_table
 from exchange.identity_tables import supervision_codes as code_table
 from exchange.keys import hmac_values, person_tokens, unseal_values
 from exchange.ledger import Entry
-from exchange.likeness import pairs
-from exchange.links import ACCEPTED, DECLINED, GONE, SAME, SUCCEEDS
+from exchange.likeness import ABOUT, pairs
+from exchange.links import ACCEPTED, CONCERNS, DECLINED, GONE, SAME, SUCCEEDS
 from exchange.stores import Stores
 
 ROUTE = "identity"  # what an approver of links is named for in node.yaml
@@ -57,8 +57,10 @@ class Link:
     """A link and where it stands."""
 
     id: int
-    relation: str  # same, succeeds
-    before: tuple[str, str]  # (contract, uid); succeeds: the one that was there first
+    relation: (
+        str  # same; succeeds: ``after`` follows ``before``; concerns: ``after`` is a record about ``before``
+    )
+    before: tuple[str, str]  # (contract, uid)
     after: tuple[str, str]
     evidence: list[Evidence]
     state: str  # proposed, accepted, declined, gone
@@ -257,6 +259,8 @@ class Identities:
             self._stores.key("digest", at), rows["text"].to_arrow(compat_level=pl.CompatLevel.oldest())
         )
         both = pl.col("one_uscc").is_not_null() & pl.col("other_uscc").is_not_null()
+        others = claims.filter(pl.col("kind") == ABOUT)["uid"].implode()
+        about = [pl.col(n).is_in(others) for n in ("one", "other")]
         individual = [pl.col(n).str.starts_with("92").fill_null(False) for n in ("one_uscc", "other_uscc")]
         return (
             rows.with_columns(
@@ -265,8 +269,12 @@ class Identities:
                 other_uscc=pl.Series([usccs.get(u) for u in rows["other"]], dtype=pl.String),
             )
             .with_columns(
-                relation=pl.when(both).then(pl.lit(SUCCEEDS)).otherwise(pl.lit(SAME)),
-                turned=both & individual[1] & ~individual[0],
+                relation=pl.when(about[0] | about[1])
+                .then(pl.lit(CONCERNS))
+                .when(both)
+                .then(pl.lit(SUCCEEDS))
+                .otherwise(pl.lit(SAME)),
+                turned=about[0] | (both & individual[1] & ~individual[0]),
             )
             .filter(pl.col("one").replace(group) != pl.col("other").replace(group))
             .drop("text", "one_uscc", "other_uscc")

@@ -22,12 +22,14 @@ links = Table(  # that two records of subjects are of one, or one follows the ot
     "links",
     metadata,
     Column("id", BigInteger, Identity(), primary_key=True),
-    Column("relation", Text, nullable=False),  # same, succeeds
+    Column("relation", Text, nullable=False),  # same, succeeds, concerns
     Column("one_contract", Text, nullable=False),
     Column("one", UUID(as_uuid=False), nullable=False),  # the lesser uid
     Column("other_contract", Text, nullable=False),
     Column("other", UUID(as_uuid=False), nullable=False),
-    Column("turned", Boolean, nullable=False, server_default=text("false")),  # succeeds: other was before one
+    Column(
+        "turned", Boolean, nullable=False, server_default=text("false")
+    ),  # other is the one that was before, or that is concerned
     Column("evidence", JSONB, nullable=False),  # [{kind, fields}]; no values
     Column("digest", Text, nullable=False),  # HMAC-SM3 of the evidence with its values
     Column("state", Text, nullable=False),  # proposed, accepted, declined; gone: the evidence is no more

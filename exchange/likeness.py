@@ -16,6 +16,7 @@ PAIRS = pl.Schema({
     "one_contract": pl.String, "one": pl.String, "other_contract": pl.String, "other": pl.String,
     "kind": pl.String, "one_field": pl.String, "other_field": pl.String, "value": pl.String,
 })  # fmt: skip
+ABOUT = "about"  # the kind of a claim that tells of another subject, not of the record's own
 _LONG = 6  # characters of a name or an address that are more than "加油站" or "村委会"
 
 
@@ -51,6 +52,8 @@ def pairs(claims: pl.DataFrame, *, likeness: float, crowd: int) -> tuple[pl.Data
         crowds += crowded
     close, crowded = _close(names, addresses, likeness, crowd)
     every = pl.concat([*found, close]).unique(["one", "other", "kind"], keep="first", maintain_order=True)
+    about = claims.filter(pl.col("kind") == ABOUT)["uid"].implode()
+    every = every.filter(~(pl.col("one").is_in(about) & pl.col("other").is_in(about)))
     bearers = claims.filter(pl.col("by") == "uscc").select("uid", code="value")
     known = every.join(bearers, left_on="one", right_on="uid").join(
         bearers, left_on=["other", "code"], right_on=["uid", "code"]

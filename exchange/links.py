@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from exchange.identity_tables import links
 from exchange.tables import entries
 
-SAME, SUCCEEDS = "same", "succeeds"
+SAME, SUCCEEDS, CONCERNS = "same", "succeeds", "concerns"
 PROPOSED, ACCEPTED, DECLINED, GONE = "proposed", "accepted", "declined", "gone"
 _KEY = ("relation", "one", "other")
 

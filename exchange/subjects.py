@@ -14,16 +14,17 @@ from sqlalchemy.dialects.postgresql import JSONB, array
 from catalog.contract import DIVISION, Contract
 from catalog.divisions import Divisions
 from catalog.identity import uscc_ok
-from catalog.subject import SELF, Identifier
+from catalog.subject import NAMING, PARENT, SELF, Identifier
 from exchange import links, register
 from exchange.keys import tokens
-from exchange.likeness import CLAIMS
+from exchange.likeness import ABOUT, CLAIMS
 
-RECORD = "record"  # a claim of every record: its own uid
+RECORD = "record"  # a claim of every record of a subject: its own uid
 
 
 def claims(connection: Connection, contracts: Sequence[Contract], divisions: Divisions) -> pl.DataFrame:
-    """CLAIMS of the live records that are of a subject: each identifier that has a value, former names one by one.
+    """CLAIMS of the live records that are of a subject: each identifier that has a value, former names one by one;
+    and of those that name another by an organisation code or registration number alone.
 
     Of USCCs the valid ones alone; class L3 as its token, in hex. Divisions are those in force today where
     one took the place of another.
@@ -42,7 +43,27 @@ def claims(connection: Connection, contracts: Sequence[Contract], divisions: Div
                 past = register.former(connection, contract, one.field)
                 where = past.join(frame.select("uid", "division"), on="uid")
                 parts.append(_claims(contract, where, "former_names", one.field, where["value"]))
+    parts += [
+        _about(connection, c, role)
+        for c in contracts
+        for role in sorted({s.role for s in c.subjects} - {SELF, PARENT})
+    ]
     return pl.concat(parts).filter(pl.col("value").is_not_null())
+
+
+def _about(connection: Connection, contract: Contract, role: str) -> pl.DataFrame:
+    """What records tell of another subject by codes that were in use before credit codes, where they have none."""
+    told, named = contract.identified(role, "org_code", "reg_no"), contract.identified(role, "uscc")
+    told, named = (tuple(t for t in some if t.field not in contract.sealed) for some in (told, named))
+    if not told:
+        return CLAIMS.to_frame()
+    frame = register.live(connection, contract, [t.field for t in (*told, *named)]).with_columns(
+        division=pl.lit("")
+    )
+    for one in named:
+        frame = frame.join(_told(contract, frame, one).select("uid"), on="uid", how="anti")
+    found = [_told(contract, frame, one) for one in told]
+    return pl.concat(found).with_columns(kind=pl.lit(ABOUT))
 
 
 def _told(contract: Contract, frame: pl.DataFrame, one: Identifier) -> pl.DataFrame:
@@ -157,11 +178,10 @@ def gathered(
         }
         fresh = {(c, u) for c, u in linked - records if c in own}
         records |= fresh
-    values = {
-        by: frozenset(_values(connection, own, records, by))
-        for by in ("supervision_code", "id_no", "cert_no", "org_code", "reg_no")
-    }
-    return Subject(records=frozenset(records), values={**values, "uscc": frozenset(known)})
+    values: dict[str, frozenset[str]] = {}
+    for by in NAMING:
+        values[by] = frozenset(known) if by == "uscc" else frozenset(_values(connection, own, records, by))
+    return Subject(records=frozenset(records), values=values)
 
 
 def _values(

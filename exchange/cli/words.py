@@ -197,6 +197,7 @@ def many(count: int, one: str) -> str:
 
 RELATIONS: Titles = MappingProxyType({
     "same": ("同一主体", "one subject"), "succeeds": ("后者承继前者", "the second succeeds the first"),
+    "concerns": ("后者涉及前者", "the second concerns the first"),
 })  # fmt: skip
 LINKS: Titles = MappingProxyType({
     "proposed": ("待决定", "proposed"), "accepted": ("已认定", "accepted"), "declined": ("不认定", "declined"),

@@ -219,6 +219,35 @@ def test_an_organisation_code_inside_a_uscc_is_evidence(book: Book, hub: Hub) ->
         }
 
 
+def test_an_old_record_without_a_credit_code_is_proposed_by_its_older_codes(book: Book, hub: Hub) -> None:
+    book.enter(
+        hub,
+        "spot_check_object",
+        [{"pri_pid": "p1", "ent_name": "甲", "uni_code": STATION, "reg_no": "330683000012345", **HERE}],
+    )
+    old = {"decide_org_uscc": "x", **HERE}
+    book.enter(hub, "admin_decision", [
+        {**old, "doc_no": "1", "cp_org_code": f"{STATION[8:16]}-{STATION[16]}"},
+        {**old, "doc_no": "2", "cp_reg_no": "330683000012345"},
+        {**old, "doc_no": "3", "cp_reg_no": "330683000012345", "cp_uscc": TRADER},  # it says whom it means
+    ])  # fmt: skip
+    hub.identities.propose()
+    found = hub.identities.listed()
+    assert {(link.relation, link.before[0], link.after[0]) for link in found} == {
+        ("concerns", "spot_check_object", "admin_decision")
+    }
+    assert sorted(link.evidence[0].kind for link in found) == ["org_code", "reg_no"]
+    assert [p.contract for p in hub.dossiers.of(STATION, by="王五").parts] == ["spot_check_object"]
+    for link in found:
+        hub.identities.accept(link.id, by="王五")
+    parts = {
+        p.contract: [(line.number, line.roles) for line in p.lines]
+        for p in hub.dossiers.of(STATION, by="王五").parts
+    }
+    assert parts["admin_decision"] == [("x / 1", ["counterparty"]), ("x / 2", ["counterparty"])]
+    assert hub.identities.propose().new == 0
+
+
 def test_decisions_are_reversible_and_a_declined_link_comes_back_with_other_evidence_alone(
     book: Book, hub: Hub
 ) -> None:
