@@ -21,6 +21,7 @@ from catalog.contract import Contract, Layout
 from catalog.entry import Entry
 from catalog.errors import Problem
 from catalog.platform import Platform
+from catalog.subject import IdentityTerms
 from exchange import declarations, documents
 from exchange.route import Route
 from exchange.settings import ROOT
@@ -36,6 +37,7 @@ PLACES: dict[str, type] = {  # a home's folder: the declarations in it
     "catalog/platforms": Platform,
     "catalog/authorities": Authority,
     "clocks": Clock,
+    "identities": IdentityTerms,
     "mappings": Mapping,
     "routes": Route,
 }

@@ -6,11 +6,14 @@ import json
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from exchange import declarations
 from exchange.checking import PLACES, checked
 from exchange.cli import main
+from exchange.homefiles import HomeFiles
 from exchange.settings import ROOT
 
 AT = datetime(2026, 6, 1, tzinfo=UTC)
@@ -45,6 +48,26 @@ def test_the_home_and_each_of_its_declarations_are_sound(home: Path) -> None:
               ROOT / "catalog/calendars/cn.csv", *sorted((home / "mappings/codes").glob("*.csv"))[:1]]  # fmt: skip
     assert len(files) >= 9
     assert found(home, *files) == []
+
+
+def test_every_kind_of_declaration_that_a_home_has_can_be_checked_alone(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, type] = {}
+    whole, over = HomeFiles.all, HomeFiles.over
+
+    def noted(r: HomeFiles, kind: str, type_: type, folder: str, **named: Any) -> Any:
+        seen[folder] = type_
+        return whole(r, kind, type_, folder, **named)
+
+    def noted_over(r: HomeFiles, kind: str, type_: type, shipped: str, own: str) -> Any:
+        seen[own] = type_
+        return over(r, kind, type_, shipped, own)
+
+    monkeypatch.setattr(HomeFiles, "all", noted)
+    monkeypatch.setattr(HomeFiles, "over", noted_over)
+    declarations.read(home)
+    assert seen == PLACES
 
 
 @pytest.mark.parametrize("place, old, new, line, words", [
