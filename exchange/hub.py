@@ -47,6 +47,7 @@ from exchange import (
     views,
 )
 from exchange.agreements import Agreements
+from exchange.audits import Audits
 from exchange.backfill import Backfills
 from exchange.batch import Counts
 from exchange.callbacks import Callbacks
@@ -120,6 +121,7 @@ class Hub:
         self._stores = stores
         self._clock = clock
         self.pauses = Pauses(stores, clock)
+        self.audits = Audits(stores, clock)
         self.canaries = Canaries(stores, clock, Hub)
         self.agreements = Agreements(stores, clock)
         self.lags = Lags(stores, clock)

@@ -63,8 +63,9 @@ def to_share(
     platform, out of the agreement's divisions, unlike its filter, and deleted here."""
     assert way.agreement is not None
     scope = way.agreement.scope
+    subtree = way.platform.division if scope.subtree == "own" else scope.subtree
     kinds = [PLAIN, SHORT, LONG, DEAD]
-    outside = _elsewhere(declared, scope.subtree)
+    outside = _elsewhere(declared, subtree)
     kinds += [OUTSIDE] if outside else []
     unlike = _against(scope.where) if scope.where is not None else {}
     kinds += [UNLIKE] if unlike else []
@@ -73,7 +74,7 @@ def to_share(
         one = Specimen(kind=kind, uid=str(uuid.UUID(int=mint.dice.getrandbits(128))), values={})
         for f in way.contract.fields:
             _fill(declared, way, mint, one, f, given[f.name], at)
-        inside = scope.subtree if scope.subtree != "000000" else declared.node.division
+        inside = subtree if subtree != "000000" else declared.node.division
         one.values[DIVISION] = outside if kind == OUTSIDE and outside else inside
         fixed = dict(_like(scope.where, way.contract.by_name)) if scope.where is not None else {}
         if kind == UNLIKE:

@@ -93,3 +93,17 @@ def catalog_check(
     json: Json = False,
 ) -> Task:  # fmt: skip
     return task("catalog check", json, "checks", "checked", files or [])
+
+
+@catalog.command(
+    "usage",
+    cls=Command,
+    help=say("使用情况: 未被调用的, 逾期的, 越权的, 待撤回的, 谁得到多少", "its use: never called, overdue, beyond leave, to be recalled, who had how much"),
+)  # fmt: skip
+def catalog_usage(
+    since: Annotated[str | None, typer.Option("--since", metavar="DAY", help=say("自这天起的提供, yyyy-mm-dd", "deliveries since this day, yyyy-mm-dd"))] = None,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help=say("另存一份可打印的网页", "write a page for print as well"))] = None,
+    xlsx: Annotated[Path | None, typer.Option("--xlsx", metavar="FILE", help=say("另存一份表格", "write a workbook as well"))] = None,
+    json: Json = False,
+) -> Task:  # fmt: skip
+    return task("catalog usage", json, "usage", "usage", since=since, html=html, xlsx=xlsx)

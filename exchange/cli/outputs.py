@@ -27,6 +27,7 @@ from exchange.cli.identity_outputs import (
 from exchange.cli.impact_outputs import CatalogApproved, CatalogDiffed
 from exchange.cli.lists_outputs import CatalogLists
 from exchange.cli.papers_outputs import CatalogExport, CatalogImport
+from exchange.cli.usage_outputs import CatalogUsage
 from exchange.conflicts import Conflict
 from exchange.dispute import Dispute
 from exchange.lags import Lag
@@ -466,4 +467,5 @@ COMMANDS: tuple[tuple[str, type], ...] = (
     ("identity resolve", IdentityResolve),
     ("dossier", DossierShow),
     ("canary run", CanaryRun),
+    ("catalog usage", CatalogUsage),
 )

@@ -35,6 +35,8 @@ from connectors.seam import Step
 from exchange import uses
 from exchange.acts import Done, Skipped
 from exchange.agreements import AgreementStanding, Letter
+from exchange.audits import Fact, Usage
+from exchange.audits import Share as UsageShare
 from exchange.backfill import Backfill, PartDone
 from exchange.canary import Canary, Leak, Tried
 from exchange.cli import main, opening, receive, runs
@@ -416,6 +418,21 @@ class FakeLists:
         return given
 
 
+class FakeAudits:
+    """Answers as Hub's desk of audits does."""
+
+    def __init__(self, hub: FakeHub) -> None:
+        self.hub = hub
+
+    def usage(self, since: date | None) -> Usage:
+        line = Fact(kind="agreement_unused", entry="key_unit", agreement="national.key_unit", recipient="national", count=2,
+                    since=date(2026, 11, 1), batches=["b 1"], records=[UID])  # fmt: skip
+        had = UsageShare(entry="key_unit", recipient="national", rows=9, fields=3, batches=1, last=AT)
+        return Usage(
+            at=AT, since=since, lines=self.hub._or("lines", [line]), shares=self.hub._or("had", [had])
+        )
+
+
 class FakeBackfills:
     """Answers as Hub's desk of backfills does."""
 
@@ -622,6 +639,10 @@ class FakeHub:
         return FakeLists(self)
 
     @property
+    def audits(self) -> FakeAudits:
+        return FakeAudits(self)
+
+    @property
     def backfills(self) -> FakeBackfills:
         return FakeBackfills(self)
 
@@ -777,6 +798,7 @@ LINES = {
     "agreements letter": ["agreements", "letter", "national.key_unit", "--out", "TO"],
     "agreements suspend": ["agreements", "suspend", "national.key_unit", "--reason", "核查"],
     "agreements resume": ["agreements", "resume", "national.key_unit"],
+    "catalog usage": ["catalog", "usage", "--since", "2026-11-01"],
     "canary run": ["canary", "run", "--route", SHARE],
     "agreements withdraw": ["agreements", "withdraw", "national.key_unit", "--reason", "目的已实现"],
     "catalog export": ["catalog", "export", "odcs", "hazard", "--to", "TO"],
@@ -811,7 +833,7 @@ LINES = {
 }
 EMPTY: dict[str, Any] = {
     "links": [], "resolved": [], "parts": [], "crowded": 0,
-    "stuck": True, "recalls": [], "agreements": [], "tried": [], "taken_back": [], "backfills": [], "disputes": [], "conflicts": [],
+    "stuck": True, "recalls": [], "agreements": [], "tried": [], "lines": [], "had": [], "taken_back": [], "backfills": [], "disputes": [], "conflicts": [],
     "lists": Lists(supply=(), demand=(), negative=()), "groups": [], "history": [], "preview": [], "some_left": True,
     "compared": [],
     "status": [], "cases": [], "batches": [], "statement": [], "trace": [], "quarantined": [], "quarantined_row": None,
@@ -1288,3 +1310,15 @@ def test_the_three_lists_on_the_screen_in_a_workbook_and_on_paper(
     assert html.count("<section>") == 3
     assert main(["catalog", "lists", "wishes"]) == 2
     assert main(["catalog", "lists", "--html", str(tmp_path)]) == 2
+
+
+def test_use_beyond_leave_exits_with_1_and_is_written_for_print(hub: Use, tmp_path: Path) -> None:
+    beyond = Fact(kind="beyond_fields", entry="key_unit", agreement="national.key_unit", recipient="national", count=2,
+                  since=None, batches=["b 1"], records=[UID])  # fmt: skip
+    hub(lines=[beyond])
+    assert main(["catalog", "usage", "--html", "page.html", "--xlsx", "book.xlsx"]) == 1
+    printed = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert all(w in printed for w in ("b 1", UID, "national"))
+    assert (tmp_path / "book.xlsx").read_bytes()[:2] == b"PK"
+    assert main(["catalog", "usage", "--html", "nowhere/page.html"]) == 2
+    assert main(["catalog", "usage", "--since", "soon"]) == 2
