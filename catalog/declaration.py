@@ -234,7 +234,7 @@ def read_json(text: str, *, file: str) -> tuple[Document | None, list[Problem]]:
         return None, [Problem(file=file, line=1, zh=f"JSON 写法有误: {what}", en=f"JSON error: {what}")]
     try:  # JSON is YAML but for tabs, which stand between its tokens alone
         node = yaml.compose(text.replace("\t", " "), Loader=_Loader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         node = None
     return Document(file=file, data=data, node=node), []
 

@@ -1,7 +1,7 @@
 """Documents that the catalog leaves and arrives as: their kinds, each with who writes and who reads it.
 
-A kind is one line in ``EXPORTS`` or ``IMPORTS``. Nothing here touches a database, and nothing is written
-into a home but through ``planned``, which says first what would change.
+A kind is one line in ``EXPORTS`` or ``IMPORTS``. No database is touched, and a home is written to by ``put``
+alone, a change that ``changes`` has shown before.
 """
 
 from __future__ import annotations
@@ -10,24 +10,20 @@ import difflib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
 
 from catalog.collation import Difference
 from catalog.contract import Contract
 from catalog.declaration import dump, parse
-from catalog.errors import DeclarationError, Problem, Reason
-from catalog.interchange import dcat, fieldtable, guide, odcs, recordschema, standard
+from catalog.errors import Problem, Reason
+from catalog.interchange import fieldtable, guide, odcs, recordschema
 from catalog.interchange.received import Received
-from exchange import entrytable
+from exchange import contractforms, entrytable
 from exchange.declarations import Declarations
 from exchange.settings import ROOT
-
-CLASSES = "CT_SENSITIVITY"  # the code table that other people's classes are looked up in
-_SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,47 +130,30 @@ def put(home: Path, change: Change) -> None:
     draft.replace(path)
 
 
-def chosen(declared: Declarations, names: Sequence[str]) -> list[Contract]:
-    """The contracts of these names, every one where there is none."""
-    missing = [n for n in names if n not in declared.contracts]
-    if missing:
-        raise DeclarationError([
-            Problem(file=f"catalog/contracts/{n}.yaml", line=0, zh=f"没有可用的数据标准 {n}", en=f"no sound contract {n}")
-            for n in missing
-        ])  # fmt: skip
-    return [declared.contracts[n] for n in (names or sorted(declared.contracts))]
-
-
-def _of_contracts(
+def _each(
     ending: str, make: Callable[[Contract, Declarations, datetime], bytes]
-) -> Callable[..., list[Document]]:
-    def each(declared: Declarations, names: Sequence[str], at: datetime) -> list[Document]:
-        return [Document(name=c.id + ending, content=make(c, declared, at)) for c in chosen(declared, names)]
+) -> Callable[[Declarations, Sequence[str], datetime], list[Document]]:
+    def documents(declared: Declarations, names: Sequence[str], at: datetime) -> list[Document]:
+        made = contractforms.chosen(declared, names)
+        return [Document(name=c.id + ending, content=make(c, declared, at)) for c in made]
 
-    return each
-
-
-def _taken(made: Received) -> Imported:
-    files = tuple(Planned(path=f"catalog/contracts/{c.id}.yaml", made=c) for c in made.contracts)
-    return Imported(files=files, problems=made.problems, notes=made.notes)
+    return documents
 
 
-def _text(name: str, content: bytes) -> tuple[str, list[Problem]]:
-    try:
-        return content.decode("utf-8-sig"), []
-    except UnicodeDecodeError:
-        return "", [Problem(file=name, line=0, zh="不是 UTF-8 文本", en="it is no UTF-8 text")]
+def _contracts(
+    read: Callable[[str, bytes, Declarations, datetime], Received],
+) -> Callable[[str, bytes, Declarations, datetime], Imported]:
+    def imported(name: str, content: bytes, declared: Declarations, at: datetime) -> Imported:
+        made = read(name, content, declared, at)
+        files = tuple(Planned(path=f"catalog/contracts/{c.id}.yaml", made=c) for c in made.contracts)
+        return Imported(files=files, problems=made.problems, notes=made.notes)
+
+    return imported
 
 
-def _classes(declared: Declarations, scheme: str, at: datetime) -> dict[str, str]:
-    return declared.codes.canonical(CLASSES, scheme, _day(at))
-
-
-def _read_odcs(name: str, content: bytes, declared: Declarations, at: datetime) -> Imported:
-    text, wrong = _text(name, content)
-    if wrong:
-        return Imported(problems=tuple(wrong))
-    return _taken(odcs.received(text, file=name, classes=_classes(declared, odcs.SCHEME, at)))
+def _whole(declared: Declarations, names: Sequence[str], at: datetime) -> list[Document]:
+    name, content = contractforms.as_dcat(declared, names, at)
+    return [Document(name=name, content=content)]
 
 
 def _collated(name: str, content: bytes, declared: Declarations, at: datetime) -> Imported:
@@ -183,69 +162,26 @@ def _collated(name: str, content: bytes, declared: Declarations, at: datetime) -
     return Imported(files=files, problems=made.problems, notes=made.notes, differences=made.differences)
 
 
-def _record_schema(contract: Contract, declared: Declarations, at: datetime) -> bytes:
-    used = {f.code_table for f in contract.fields if f.code_table}
-    codes = {t: [str(c) for c in declared.codes.codes(t, _day(at)).to_pylist()] for t in used}
-    return recordschema.written(contract, codes).encode()
-
-
-def _dcat(declared: Declarations, names: Sequence[str], at: datetime) -> list[Document]:
-    node = declared.node
-    missing = [n for n in names if n not in declared.entries]
-    if missing:
-        raise DeclarationError([
-            Problem(file=f"catalog/entries/{n}.yaml", line=0, zh=f"没有可用的目录条目 {n}", en=f"no sound entry {n}")
-            for n in missing
-        ])  # fmt: skip
-    entries = [declared.entries[n] for n in (names or sorted(declared.entries))]
-    whose = dcat.Publisher(id=node.id, title=node.title, title_en=node.title_en, division=node.division)
-    text = dcat.written(whose, entries, declared.contracts, declared.codes, declared.divisions, _day(at))
-    return [Document(name=f"{node.id}.dcat.jsonld", content=text.encode())]
-
-
-def _day(at: datetime) -> date:
-    return at.astimezone(_SHANGHAI).date()
-
-
-def _titles(declared: Declarations) -> dict[str, dict[str, str]]:
-    return {table: declared.codes.titles(table) for table in sorted(declared.codes.names)}
-
-
-def _read_schema(name: str, content: bytes, declared: Declarations, at: datetime) -> Imported:
-    text, wrong = _text(name, content)
-    if wrong:
-        return Imported(problems=tuple(wrong))
-    return _taken(recordschema.received(text, file=name, stem=_stem(name)))
-
-
-def _read_table(name: str, content: bytes, declared: Declarations, at: datetime) -> Imported:
-    return _taken(fieldtable.received(content, file=name, stem=_stem(name), codes=_titles(declared)))
-
-
-def _stem(name: str) -> str:
-    return Path(name).name.partition(".")[0]
-
-
 EXPORTS: Mapping[str, Export] = MappingProxyType({
     "odcs": Export(
         title=("数据标准, Open Data Contract Standard 3.1 (YAML)", "contracts as Open Data Contract Standard 3.1, YAML"),
-        written=_of_contracts(".odcs.yaml", lambda c, d, at: odcs.written(c).encode()),
+        written=_each(".odcs.yaml", contractforms.as_odcs),
     ),
     "json-schema": Export(
         title=("数据标准的记录, JSON Schema 2020-12", "a contract's record as JSON Schema 2020-12"),
-        written=_of_contracts(".schema.json", _record_schema),
+        written=_each(".schema.json", contractforms.as_record_schema),
     ),
     "xlsx": Export(
         title=("字段对照表 (XLSX)", "the table of a contract's fields, XLSX"),
-        written=_of_contracts(".xlsx", lambda c, d, at: fieldtable.written(c, _titles(d))),
+        written=_each(".xlsx", contractforms.as_table),
     ),
     "standard": Export(
         title=("数据标准的文本 (HTML, 可打印)", "a contract as the text of a data standard, HTML for printing"),
-        written=_of_contracts(".html", lambda c, d, at: standard.rendered(c, d.contracts, d.codes, _day(at)).encode()),
+        written=_each(".html", contractforms.as_standard),
     ),
     "dcat": Export(
         title=("目录, DCAT 3 (JSON-LD)", "the catalog as DCAT 3, JSON-LD"),
-        written=_dcat,
+        written=_whole,
     ),
     "guide": Export(
         title=("目录条目, 编制指南的表 (XLSX)", "entries as the national guide's table, XLSX"),
@@ -256,17 +192,17 @@ IMPORTS: Mapping[str, Import] = MappingProxyType({  # asked in this order
     "odcs": Import(
         title=("数据标准, Open Data Contract Standard", "contracts as Open Data Contract Standard"),
         recognised=lambda name, content: odcs.MARK.search(content) is not None,
-        read=_read_odcs,
+        read=_contracts(contractforms.from_odcs),
     ),
     "json-schema": Import(
         title=("数据标准, JSON Schema 2020-12", "contracts as JSON Schema 2020-12"),
         recognised=lambda name, content: recordschema.MARK.search(content) is not None,
-        read=_read_schema,
+        read=_contracts(contractforms.from_record_schema),
     ),
     "xlsx": Import(
         title=("字段对照表 (XLSX, CSV)", "tables of a contract's fields, XLSX or CSV"),
         recognised=lambda name, content: fieldtable.recognised(content),
-        read=_read_table,
+        read=_contracts(contractforms.from_table),
     ),
     "guide": Import(
         title=("目录条目, 目录主管部门的表 (XLSX, CSV)", "entries as a catalog authority lists them, XLSX or CSV"),

@@ -200,8 +200,9 @@ def received(content: bytes, *, file: str, stem: str, codes: Mapping[str, Mappin
         wrong = list(_unfit(place, table.name, record))
         made, at = None, [table.name, record.line, record.places["name"]]
         if not wrong:
+            firm = ("name", "sensitivity") if record.cells.get("sensitivity") else ("name",)
             made, wrong = laid_over(
-                Field, _told(record.cells), _loads(record.cells.get("rest", "")), place, at
+                Field, _told(record.cells), _loads(record.cells.get("rest", "")), place, at, firm=firm
             )
         problems += wrong
         fields += [] if made is None else [made]

@@ -176,6 +176,12 @@ def received(text: str, *, file: str, classes: Mapping[str, str]) -> Received:
         return Received(problems=tuple(dict.fromkeys(wrong)))
     contracts: list[Contract] = []
     notes = list(_aside(document, [], data, ""))
+    if data["status"] != "active":
+        notes.append(
+            document.problem(
+                ["status"], f"未采用: status {data['status']}", f"left aside: status {data['status']}"
+            )
+        )
     for i, words in enumerate(data["schema"]):
         made, found, left = _contract(document, ["schema", i], words, classes)
         problems += found
@@ -198,8 +204,9 @@ def _contract(
         wrong = list(_unfit(document, place, one, ours, classes))
         notes += _aside(document, place, one, "property")
         made = None
+        firm = ("name", "sensitivity") if "classification" in one else ("name",)
         if not wrong:
-            made, wrong = laid_over(Field, _told_field(one, classes), ours, document, place)
+            made, wrong = laid_over(Field, _told_field(one, classes), ours, document, place, firm=firm)
         problems += wrong
         places += [] if made is None else [place]
         fields += [] if made is None else [made]

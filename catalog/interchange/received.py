@@ -8,7 +8,7 @@ what the words say. So no form can lose anything, whatever it can express itself
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -68,12 +68,25 @@ def _is_default(field: dataclasses.Field[Any], value: Any) -> bool:
 
 
 def laid_over(
-    kind: type[T], told: Mapping[str, Any], ours: Any, document: Places, at: Sequence[Any]
+    kind: type[T],
+    told: Mapping[str, Any],
+    ours: Any,
+    document: Places,
+    at: Sequence[Any],
+    *,
+    firm: Collection[str],
 ) -> tuple[T | None, list[Problem]]:
-    """(the thing that the form's words and our rest of it make together, []) or (None, why not)."""
+    """(the thing that the form's words and our rest of it make together, []) or (None, why not).
+
+    ``firm``: what the form's words say by themselves; our part must not say it otherwise behind their back.
+    """
     if not isinstance(ours, dict):
         return None, [document.problem(at, f"{OURS} 须是键值表", f"{OURS} must be a mapping")]
     known = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    behind = sorted(set(ours) & set(firm))
+    if behind:
+        return None, [document.problem(at, f"{OURS} 不能另写 {', '.join(behind)}",
+                                       f"{OURS} must not say {', '.join(behind)} otherwise")]  # fmt: skip
     strange = sorted(set(map(str, ours)) - known)
     if strange:
         return None, [document.problem(at, f"{OURS} 里有不认识的键: {', '.join(strange)}",
@@ -95,14 +108,16 @@ def assembled(
     """(the contract, []) or (None, each reason by its place); ``places``: where each of the fields stands."""
     whole = {"id": None, "key": [], "family": told.get("id"), "authority": [], **told}
     if isinstance(ours, dict):
-        whole |= {k: v for k, v in ours.items() if k in whole}
+        whole |= {k: v for k, v in ours.items() if k in whole and isinstance(v, type(whole[k]))}
     problems = [
         document.problem(at if i is None else places[i], zh, en) for i, zh, en in _unfit(whole, fields)
     ]
     if problems:
         return None, problems
     plain = {**told, "fields": msgspec.to_builtins(tuple(fields))}
-    return laid_over(Contract, {"family": told["id"], "authority": [], **plain}, ours, document, at)
+    return laid_over(
+        Contract, {"family": told["id"], "authority": [], **plain}, ours, document, at, firm=("fields",)
+    )
 
 
 def _unfit(whole: Mapping[str, Any], fields: Sequence[Field]) -> Iterator[tuple[int | None, str, str]]:

@@ -113,7 +113,7 @@ def received(text: str, *, file: str, stem: str) -> Received:
     if document is None:
         return Received(problems=tuple(problems))
     data = document.data
-    if not isinstance(data, dict) or data.get("$schema", "").rstrip("#") != DIALECT:
+    if not isinstance(data, dict) or str(data.get("$schema")).rstrip("#") != DIALECT:
         return Received(
             problems=(document.problem(["$schema"], f"只读 {DIALECT}", f"{DIALECT} alone is read"),)
         )
@@ -142,12 +142,12 @@ def _contract(document: Document, data: Mapping[str, Any], stem: str) -> Receive
         wrong = list(_unfit(document, place, words, ours))
         if not wrong:
             made, wrong = laid_over(
-                Field, _told_field(name, words, required=name in asked), ours, document, place
+                Field, _told_field(name, words, required=name in asked), ours, document, place, firm=("name",)
             )
             notes += _aside(document, place, words, made)
             fields += [] if made is None else [made]
             places += [] if made is None else [place]
-            unclassified += "sensitivity" not in ours
+            unclassified += isinstance(ours, dict) and "sensitivity" not in ours
         problems += wrong
     if problems:
         return Received(problems=tuple(problems), notes=tuple(notes))

@@ -130,6 +130,9 @@ def test_our_part_of_a_document_is_checked_as_a_declaration_is() -> None:
         ("type: code", "type: number", "Invalid enum value"),
         ("title_en: Number of the hazard", "titel: x", "unknown keys: titel"),
         ("family: inspection", "family: [1]", "Expected `str`"),
+        ("family: inspection", "family: inspection\n      fields: []", "must not say fields otherwise"),
+        ("title_en: Number of the hazard", "sensitivity: L0", "must not say sensitivity otherwise"),
+        ("title_en: Number of the hazard", "name: other", "must not say name otherwise"),
     ):
         assert old in text
         made = odcs.received(

@@ -138,3 +138,11 @@ def test_a_version_that_goes_backwards_is_refused_by_its_cell(
     assert main(["catalog", "import", "list.xlsx", "--replace"]) == 1
     assert "list.xlsx:3: cell B3: key_unit.version goes backwards" in capsys.readouterr().out
     assert not (home / "catalog").exists()
+
+
+def test_a_contract_that_names_what_nobody_has_is_noted(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("own.yaml").write_text(odcs.written(OWN).replace("CT_MAJOR", "CT_NOBODYS"), encoding="utf-8")
+    assert main(["catalog", "import", "own.yaml", "--check"]) == 0
+    assert "names a code table CT_NOBODYS that is not there yet" in capsys.readouterr().out
