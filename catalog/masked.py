@@ -19,7 +19,7 @@ MASK = b"leishu.mask"  # metadata of an Arrow field: the name of the mask that i
 
 _ANY = r"[*\x{FF0A}]"  # full width too
 # Text that people may read can hold a star of its own (40*4 mm): there the forms are asked that masks write.
-_SURE = r"[*\x{FF0A}]{3}|^.{0,2}[*\x{FF0A}]+$|^\*P[A-Z2-7]{16}$|^\*S1\."
+_SURE = r"(?s)[*\x{FF0A}]{3}|^.{0,2}[*\x{FF0A}]+$|^\*P[A-Z2-7]{16}$|^\*S1\."
 
 
 def masked(column: pl.Expr, *, free: bool) -> pl.Expr:

@@ -342,17 +342,30 @@ def _way(
 
 
 def _masked_return(r: HomeFiles, ways: dict[str, Way]) -> dict[str, list[Problem]]:
-    """Collect routes that would read back what their platform was sent masked."""
+    """Collect routes that would read back what their platform was sent masked.
+
+    By the field, and by the column that it was written into: it might be read into another field or contract.
+    """
     found: dict[str, list[Problem]] = {}
-    masked: dict[tuple[str, str], set[str]] = {}
+    fields: set[tuple[str, str, str]] = set()
+    columns: set[tuple[str, str, str]] = set()
     for way in ways.values():
-        if way.agreement is not None:
-            sent = masked.setdefault((way.platform.id, way.contract.id), set())
-            sent.update(f.name for f in way.agreement.fields if f.mask)
+        masked = {f.name for f in way.agreement.fields if f.mask} if way.agreement is not None else set()
+        fields |= {(way.platform.id, way.contract.id, name) for name in masked}
+        columns |= {
+            (way.platform.id, way.layout.resource, column)
+            for column, one in way.mapping.expressions.items()
+            if masked & set(one.sources)
+        }
     for way in ways.values():
         if way.route.direction != "collect":
             continue
-        back = sorted(masked.get((way.platform.id, way.contract.id), set()) & set(way.mapping.fields))
+        back = sorted(
+            name
+            for name, one in way.mapping.expressions.items()
+            if (way.platform.id, way.contract.id, name) in fields
+            or any((way.platform.id, way.layout.resource, column) in columns for column in one.sources)
+        )
         if back:
             names = ", ".join(back)
             problem = r.at(

@@ -415,6 +415,7 @@ def _commit(
                     "revision": way.revision,
                     "payload": staged,
                     "fields": [f.name for f in send.grant.fields] if send.grant else [],
+                    "masks": {f.name: f.mask for f in send.grant.fields if f.mask} if send.grant else {},
                     "counts": counts.to_dict(),
                 },
             )

@@ -17,6 +17,7 @@ from catalog.shape import Field
 PERIODS = ("month", "quarter", "year")
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
 _DIGITS = 18  # the most whose numbers fit 64 bits
+_SPAN = 100_000  # days: dates that lie no further apart are reckoned once a day
 _DAY = 86_400_000_000  # microseconds
 _CHINA = 8 * 3_600_000_000  # Asia/Shanghai, its summer time of 1940 to 1991 left out
 
@@ -98,8 +99,8 @@ def _ints(array: pa.Array) -> Ints:
 def _within(made: Ints, values: Ints, step: int, kind: pa.DataType) -> Ints:
     """Towards zero where the number left its type."""
     limit = 10**kind.precision - 1 if pa.types.is_decimal(kind) else np.iinfo(np.int64).max
-    gone = (made > limit) | (made < -limit) | (np.abs(made - values) >= step)
-    return np.where(gone, np.fix(values / step).astype(np.int64) * step, made) if gone.any() else made
+    gone = (made > limit) | (made < -limit) | ((made > 0) & (values < 0))
+    return np.where(gone, values - np.fmod(values, step), made) if gone.any() else made
 
 
 def _array(values: Ints, like: pa.Array) -> pa.Array:
@@ -114,6 +115,13 @@ def _array(values: Ints, like: pa.Array) -> pa.Array:
 
 def _floored(days: Ints, months: int) -> Ints:
     """The first day of the month, quarter or year that each day since 1970 lies in."""
+    low, high = (int(days.min()), int(days.max())) if len(days) else (0, 0)
+    if high - low > _SPAN:
+        return _first_days(days, months)
+    return _first_days(np.arange(low, high + 1), months)[days - low]
+
+
+def _first_days(days: Ints, months: int) -> Ints:
     month = days.astype("M8[D]").astype("M8[M]").astype(np.int64)
     first: Ints = (month - month % months).astype("M8[M]").astype("M8[D]").astype(np.int64)
     return first

@@ -20,6 +20,7 @@ from catalog.shape import Field
 LEVELS = ("province", "city", "county")
 ROWS = 65_536  # worked on at a time
 _HEAD = 30  # bytes of an address that mostly tell its county: ten Chinese characters
+_SIZES = pa.array([6, 9, 12], pa.int32())  # digits of a county's, a township's and a village's code
 _SHORT = r"(?:省|市|(?:壮族|回族|维吾尔)?自治区)$"  # what people leave out of a province's or a city's name
 
 
@@ -36,14 +37,13 @@ def address(array: pa.Array, options: Options, outgoing: Outgoing) -> pa.Array:
         texts = array.slice(start, ROWS).cast(pa.string())
         heads = pc.binary_slice(texts.cast(pa.binary()), 0, _HEAD)
         found = pc.index_in(heads, value_set=known, skip_nulls=True)
-        new = pc.unique(heads.filter(pc.and_(pc.is_null(found), pc.is_valid(heads))))
-        if len(new):
-            known = pa.concat_arrays([known, new])
-            shown = pa.concat_arrays([shown, _shown(new)])
+        if found.null_count > heads.null_count:
+            new = pc.unique(heads.filter(pc.and_(pc.is_null(found), pc.is_valid(heads))))
+            known, shown = pa.concat_arrays([known, new]), pa.concat_arrays([shown, _shown(new)])
             found = pc.index_in(heads, value_set=known, skip_nulls=True)
         made = shown.take(found)
-        longer = pc.and_(pc.is_null(made), pc.is_valid(texts))  # a longer name may begin with such a head
-        if pc.any(longer).as_py():
+        if made.null_count > texts.null_count:  # a longer name may begin with such a head
+            longer = pc.and_(pc.is_null(made), pc.is_valid(texts))
             whole = _shown(texts.filter(longer).cast(pa.binary()), whole=True)
             made = pc.replace_with_mask(made, longer, whole)
         parts.append(made.cast(array.type))
@@ -59,11 +59,14 @@ def division(array: pa.Array, options: Options, outgoing: Outgoing) -> pa.Array:
     parts = []
     for start in range(0, len(array), ROWS):
         texts = array.slice(start, ROWS).cast(pa.string())
-        found = pc.index_in(pc.binary_slice(texts.cast(pa.binary()), 0, 6), value_set=codes, skip_nulls=True)
-        size = pc.binary_length(texts)
-        right = pc.or_(pc.equal(size, 6), pc.or_(pc.equal(size, 9), pc.equal(size, 12)))
-        made = pc.fill_null(pc.if_else(right, shown.take(found), None), CUT)
-        parts.append(pc.if_else(pc.is_valid(texts), made, None).cast(array.type))
+        heads = pc.binary_slice(texts.cast(pa.binary()), 0, 6)
+        made = shown.take(pc.index_in(heads, value_set=codes, skip_nulls=True))
+        sizes = pc.binary_length(texts)
+        if pc.min_max(sizes) != pa.scalar({"min": 6, "max": 6}, pc.min_max(sizes).type):
+            made = pc.if_else(pc.is_in(sizes, value_set=_SIZES), made, None)
+        if made.null_count > texts.null_count:
+            made = pc.if_else(pc.is_valid(texts), pc.fill_null(made, CUT), None)
+        parts.append(made.cast(array.type))
     return pa.concat_arrays(parts) if parts else array
 
 
@@ -78,15 +81,12 @@ def hides_something(field: Field, options: Options) -> Reason | None:
 def _shown(heads: pa.Array, *, whole: bool = False) -> pa.Array:
     """What each text becomes; null where it ends inside a longer path and is not ``whole``."""
     frame = pl.DataFrame({"text": pl.from_arrow(heads)}).with_row_index("row")
-    candidates = [
-        frame.select("row", "text", path=pl.col("text").bin.slice(0, size))
-        .filter(pl.col("path").bin.size() == size)
-        .join(paths, on="path", how="semi")
-        .select("row", "path", size=pl.lit(size))
-        for size, paths in _paths().items()
+    cut = [
+        frame.select("row", path=pl.col("text").bin.slice(0, size)).filter(pl.col("path").bin.size() == size)
+        for size in _paths()["size"].unique()
     ]
-    longest = pl.concat(candidates).sort("size").unique("row", keep="last")
-    made = frame.join(longest, on="row", how="left", maintain_order="left")
+    found = _paths().join(pl.concat(cut), on="path").sort("size").unique("row", keep="last")
+    made = frame.join(found, on="row", how="left", maintain_order="left")
     shown = pl.coalesce(pl.col("path").cast(pl.String) + CUT, pl.lit(CUT))
     if not whole:
         shown = pl.when(~pl.col("text").is_in(_beginnings().implode())).then(shown)
@@ -95,8 +95,8 @@ def _shown(heads: pa.Array, *, whole: bool = False) -> pa.Array:
 
 
 @cache
-def _paths() -> dict[int, pl.DataFrame]:
-    """Every way to write a county with what it lies in before it, as bytes, by size; and cities without counties."""
+def _paths() -> pl.DataFrame:
+    """Every way to write a county with what it lies in before it, as bytes, and cities without counties; sizes."""
     table = Divisions.load().table
     names = table.select("code", "level", "title").unique()
     names = pl.concat([names, names.filter(pl.col("level") != "county").with_columns(
@@ -115,14 +115,13 @@ def _paths() -> dict[int, pl.DataFrame]:
     ends = pl.concat([ends.with_columns(ct=nothing), ends.join(city, on="c").select(*ends.columns, "ct")])
     ends = pl.concat([ends.with_columns(pt=nothing), ends.join(province, on="p").select(*ends.columns, "pt")])
     path = ends.select(path=(pl.col("pt") + pl.col("ct") + pl.col("title")).cast(pl.Binary)).unique()
-    sized = path.with_columns(size=pl.col("path").bin.size()).partition_by("size", as_dict=True)
-    return {int(size): part.select("path") for (size,), part in sorted(sized.items())}
+    return path.with_columns(size=pl.col("path").bin.size())
 
 
 @cache
 def _beginnings() -> pl.Series:
     """The heads that a path goes on behind."""
-    longer = pl.concat([part for size, part in _paths().items() if size > _HEAD])
+    longer = _paths().filter(pl.col("size") > _HEAD)
     return longer["path"].bin.slice(0, _HEAD).unique()
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -20,44 +21,63 @@ from catalog.masked import CUT, STAR
 from catalog.masks.mask import Options, Outgoing
 from catalog.shape import Field
 
-ROWS = 32_768  # worked on at a time: their bytes fit a processor's cache
+ROWS = 65_536  # worked on at a time: their bytes fit a processor's cache
+_WIDTHS = 64  # texts of no more bytes are starred width by width
+_SIX = 6  # bytes of two Chinese characters
 _SURNAMES = Path(__file__).with_name("compound_surnames.csv")
+# Bytes of a character by its first one; one that begins no character counts as one.
+_BYTES = np.repeat(np.array([1, 2, 3, 4], dtype=np.int32), [0xC0, 0x20, 0x10, 0x10])
 
 Bytes = npt.NDArray[np.uint8]
 Counts = npt.NDArray[np.int32]
-Starred = Callable[
-    [Bytes, Counts], tuple[Bytes, Counts]
-]  # texts end to end and their bytes: the same, starred
+Places = npt.NDArray[np.int64]
+Words = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Texts:
+    """Some texts, end to end."""
+
+    content: Bytes
+    begins: Places
+    sizes: Counts  # bytes
+    count: Callable[[], Counts]  # characters
+
+
+Starred = Callable[[Texts], tuple[Bytes, Counts]]  # content and sizes of what they become
 
 
 def keep_first(array: pa.Array, options: Options, outgoing: Outgoing) -> pa.Array:
     """The first character stays, of a single one nothing."""
-    return _by_rows(array, lambda texts, sizes: _stars(texts, sizes, 1, 0, 1))
+    return _by_rows(array, lambda texts: _after(texts, _first(texts), 1))
 
 
 def keep_surname(array: pa.Array, options: Options, outgoing: Outgoing) -> pa.Array:
     """The surname stays: two characters of a listed compound one with more behind them, else the first."""
-    known = _surnames()
+    known, beginnings = _surnames()
 
-    def work(texts: Bytes, sizes: Counts) -> tuple[Bytes, Counts]:
-        begins = np.cumsum(sizes) - sizes
-        six = np.flatnonzero(sizes > 6)  # two Chinese characters, and more behind them
-        heads = texts[begins[six][:, None] + np.arange(6)]
-        first = np.ones(len(sizes), dtype=np.int32)
-        first[six[np.isin(_packed(heads), known)]] = 2
-        return _stars(texts, sizes, first, 0, 1)
+    def work(texts: Texts) -> tuple[Bytes, Counts]:
+        words = _sixes(texts.content, texts.begins)
+        heads = np.minimum(_BYTES[words.astype(np.uint8)], texts.sizes)
+        rows = np.flatnonzero(beginnings[_key(words)] & (texts.sizes > _SIX))
+        rows = rows[np.isin(words[rows], known)]
+        if not len(rows):
+            return _after(texts, heads, 1)
+        shown = np.ones(len(words), dtype=np.int32)
+        heads[rows], shown[rows] = _SIX, 2
+        return _after(texts, heads, shown)
 
     return _by_rows(array, work)
 
 
 def phone(array: pa.Array, options: Options, outgoing: Outgoing) -> pa.Array:
     """Three and four stay where four or more are between, else nothing."""
-    return _by_rows(array, lambda texts, sizes: _stars(texts, sizes, 3, 4, 4))
+    return _by_rows(array, lambda texts: _between(texts, 3, 4, 4))
 
 
 def id_no(array: pa.Array, options: Options, outgoing: Outgoing) -> pa.Array:
     """Three and four stay where eight or more are between, else nothing."""
-    return _by_rows(array, lambda texts, sizes: _stars(texts, sizes, 3, 4, 8))
+    return _by_rows(array, lambda texts: _between(texts, 3, 4, 8))
 
 
 def hide(array: pa.Array, options: Options, outgoing: Outgoing) -> pa.Array:
@@ -82,18 +102,28 @@ def cuts_something(field: Field, options: Options) -> Reason | None:
 
 
 @cache
-def _surnames() -> npt.NDArray[np.int64]:
+def _surnames() -> tuple[Words, npt.NDArray[np.bool_]]:
+    """(the compound surnames as numbers, by ``_key``: whether one may begin so)."""
     with _SURNAMES.open(encoding="utf-8", newline="") as stream:
         names = [row["surname"].encode() for row in csv.DictReader(stream)]
-    return _packed(np.frombuffer(b"".join(names), dtype=np.uint8).reshape(-1, 6))
+    places = np.arange(len(names)) * _SIX
+    known = _sixes(np.frombuffer(b"".join(names), dtype=np.uint8), places)
+    beginnings = np.zeros(0x1_0000, dtype=np.bool_)
+    beginnings[_key(known)] = True
+    return known, beginnings
 
 
-def _packed(six: Bytes) -> npt.NDArray[np.int64]:
-    """Six bytes as one number."""
-    packed = np.zeros(len(six), dtype=np.int64)
-    for column in six.T:
-        packed = (packed << 8) | column
-    return packed
+def _sixes(content: Bytes, begins: Places) -> Words:
+    """The six bytes from each place on, as one number; what runs over the end ends in zeros."""
+    padded = np.concatenate([content, np.zeros(8, dtype=np.uint8)])
+    every = np.ndarray(shape=(len(content) + 1,), dtype="<u8", buffer=padded, strides=(1,))
+    words: Words = every[begins] & np.uint64(0xFFFF_FFFF_FFFF)
+    return words
+
+
+def _key(words: Words) -> npt.NDArray[np.uint16]:
+    """The second and third byte: they tell most first characters apart."""
+    return (words >> np.uint64(8)).astype(np.uint16)
 
 
 def _by_rows(array: pa.Array, work: Starred) -> pa.Array:
@@ -103,39 +133,90 @@ def _by_rows(array: pa.Array, work: Starred) -> pa.Array:
 
 
 def _part(array: pa.Array, work: Starred) -> pa.Array:
-    filled = pc.fill_null(array.cast(pa.string()), "")  # there may be bytes under a null
+    filled = array.cast(pa.string())
+    if array.null_count:
+        filled = pc.fill_null(filled, "")  # there may be bytes under a null
     offsets = np.frombuffer(filled.buffers()[1], dtype=np.int32)[filled.offset :][: len(filled) + 1]
-    content = filled.buffers()[2]
-    whole = np.frombuffer(content, dtype=np.uint8) if content else np.zeros(0, dtype=np.uint8)
-    made, sizes = work(whole[offsets[0] : offsets[-1]], np.diff(offsets))
-    ends = np.zeros(len(array) + 1, dtype=np.int32)
-    np.cumsum(sizes, out=ends[1:])
+    held = filled.buffers()[2]
+    content = np.frombuffer(held, dtype=np.uint8) if held else np.zeros(0, dtype=np.uint8)
+    content = content[offsets[0] : offsets[-1]]
+    if not len(content):
+        return array
+
+    def count() -> Counts:
+        lengths: Counts = pc.utf8_length(filled).to_numpy(zero_copy_only=False)
+        return lengths
+
+    begins = offsets[:-1].astype(np.int64) - offsets[0]
+    made, sizes = work(Texts(content=content, begins=begins, sizes=np.diff(offsets), count=count))
     valid = pc.is_valid(array).buffers()[1] if array.null_count else None
-    return pa.StringArray.from_buffers(len(array), pa.py_buffer(ends), pa.py_buffer(made), valid).cast(
-        array.type
-    )
+    buffers = [valid, pa.py_buffer(_offsets(sizes).astype(np.int32)), pa.py_buffer(made)]
+    return pa.Array.from_buffers(pa.string(), len(array), buffers).cast(array.type)
 
 
-def _stars(texts: Bytes, sizes: Counts, first: int | Counts, last: int, least: int) -> tuple[Bytes, Counts]:
+def _offsets(sizes: Counts) -> Places:
+    ends = np.zeros(len(sizes) + 1, dtype=np.int64)
+    np.cumsum(sizes, out=ends[1:])
+    return ends
+
+
+def _first(texts: Texts) -> Counts:
+    """Bytes of the first character."""
+    last = len(texts.content) - 1
+    heads: Counts = np.minimum(_BYTES[texts.content[np.minimum(texts.begins, last)]], texts.sizes)
+    return heads
+
+
+def _after(texts: Texts, heads: Counts, shown: int | Counts) -> tuple[Bytes, Counts]:
+    """A star for each character behind the heads (bytes; ``shown`` characters), for all where none is behind."""
+    lengths = texts.count()
+    some = lengths > shown
+    heads = np.where(some, heads, 0)
+    sizes = lengths - np.where(some, shown, 0).astype(np.int32) + heads
+    ends = _offsets(sizes)
+    made = np.full(ends[-1], ord(STAR), dtype=np.uint8)
+    _copy(texts.content, texts.begins, made, ends[:-1], heads)
+    return made, sizes
+
+
+def _between(texts: Texts, first: int, last: int, least: int) -> tuple[Bytes, Counts]:
     """A star for each character but the ``first`` and ``last`` ones, which stay where ``least`` are between."""
-    if not len(texts):
-        return texts, sizes
+    content, begins, sizes = texts.content, texts.begins, texts.sizes
     width = int(sizes.max())
-    if isinstance(first, int) and np.all((sizes == width) | (sizes == 0)) and texts.max() < 0x80:
-        made = texts.reshape(-1, width).copy()
-        made[:, slice(first, width - last) if width >= first + last + least else slice(None)] = ord(STAR)
-        return made.ravel(), sizes
-    begins = (texts & 0xC0) != 0x80  # a character's first byte
-    count = np.zeros(len(texts) + 1, dtype=np.int32)
-    np.cumsum(begins, out=count[1:])
-    ends = np.cumsum(sizes)
-    before, after = count[ends - sizes], count[ends]
+    if width > _WIDTHS or content.max() >= 0x80:
+        return _between_any(texts, first, last, least)
+    made = content.copy()
+    widths = np.flatnonzero(np.bincount(sizes))
+    for width in (int(w) for w in widths if w):
+        hidden = range(first, width - last) if width >= first + last + least else range(width)
+        if len(made) == width * np.count_nonzero(sizes):  # all are: no need to look for them
+            made.reshape(-1, width)[:, hidden.start : hidden.stop] = ord(STAR)
+            break
+        rows = begins[sizes == width]
+        for k in hidden:
+            made[rows + k] = ord(STAR)
+    return made, sizes
+
+
+def _between_any(texts: Texts, first: int, last: int, least: int) -> tuple[Bytes, Counts]:
+    """The same of texts of any length and characters of any width."""
+    ends = texts.begins + texts.sizes
+    starts = np.append(np.flatnonzero((texts.content & 0xC0) != 0x80), len(texts.content))
+    before, after = np.searchsorted(starts, texts.begins), np.searchsorted(starts, ends)
     kept = after - before >= first + last + least
-    low = np.where(kept, before + first, before)
-    high = np.where(kept, after - last, after)
-    number = count[1:]
-    hidden = (number > np.repeat(low, sizes)) & (number <= np.repeat(high, sizes))
-    stays = begins | ~hidden
-    left = np.zeros(len(texts) + 1, dtype=np.int32)
-    np.cumsum(stays, out=left[1:])
-    return np.where(hidden, np.uint8(ord(STAR)), texts)[stays], left[ends] - left[ends - sizes]
+    heads = np.where(kept, starts[np.where(kept, before + first, 0)] - texts.begins, 0)
+    tails = np.where(kept, ends - starts[np.where(kept, after - last, 0)], 0)
+    sizes = (heads + tails + after - before - np.where(kept, first + last, 0)).astype(np.int32)
+    made_ends = _offsets(sizes)
+    made = np.full(made_ends[-1], ord(STAR), dtype=np.uint8)
+    _copy(texts.content, texts.begins, made, made_ends[:-1], heads)
+    _copy(texts.content, ends - tails, made, made_ends[1:] - tails, tails)
+    return made, sizes
+
+
+def _copy(content: Bytes, source: Places, made: Bytes, target: Places, sizes: Counts) -> None:
+    """So many bytes from each place to another, a byte of all at a time."""
+    for k in range(int(sizes.max())):
+        more = sizes > k
+        rows = slice(None) if more.all() else np.flatnonzero(more)
+        made[target[rows] + k] = content[source[rows] + k]

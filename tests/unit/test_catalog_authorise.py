@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from catalog import masked
 from catalog.agreement import AgreedField, Agreement, Approval, Grant, RowScope, Standing
 from catalog.authorise import authorise, explain, grant
 from catalog.contract import Contract
@@ -231,3 +232,30 @@ def test_explained_as_it_is_done() -> None:
     assert {(d.decision, d.reason_en, d.agreement) for d in none} == {
         ("withheld", "there is no agreement", None)
     }
+
+
+def test_the_schema_says_what_was_masked_and_how() -> None:
+    passed = authorise(batch(INSIDE), granted(), contract=CONTRACT, keys=None).passed
+    assert masked.names(passed.schema) == ["name"]
+    assert passed.schema.field("name").metadata == {masked.MASK: b"keep_first"}
+
+
+def test_a_sealed_field_is_bound_to_its_record() -> None:
+    a = agreement(AgreedField(name="code"), AgreedField(name="name", mask="seal"))
+
+    class Keys:
+        def current(self, purpose: str, owner: str, at: datetime) -> tuple[str, bytes]:
+            return "0" * 16, f"{purpose}:{owner}".encode().ljust(32, b"\0")
+
+        def by_id(self, key_id: str) -> bytes:
+            raise NotImplementedError
+
+    rows = batch(INSIDE, {**INSIDE, "code": "d"}, {"_op": "d", "code": "e"})
+    one, other, dead = (
+        authorise(rows, granted(a), contract=CONTRACT, keys=Keys()).passed.column("name").to_pylist()
+    )
+    assert one.startswith("*S1.0000000000000000.")
+    assert one != other
+    assert dead is None
+    with pytest.raises(NotAuthorised, match="must name code unmasked"):
+        granted(agreement(AgreedField(name="name", mask="seal")))

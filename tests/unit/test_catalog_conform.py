@@ -14,6 +14,7 @@ from catalog.contract import Contract, Layout
 from catalog.divisions import Divisions
 from catalog.errors import Blocked
 from catalog.identity import id_check_digit, org_check_digit, uscc_check_digit
+from catalog.masked import noted
 from catalog.shape import Field
 from catalog.verdict import Verdict
 
@@ -85,6 +86,12 @@ def test_sound_row_passes_as_it_is() -> None:
     ({"person_name": "张*"}, [("masked", "person_name")]),
     ({"person_name": "张\uff0a"}, [("masked", "person_name")]),
     ({"src_org_name": "某*局"}, []),  # L0: a star is only a star
+    ({"src_org_name": "40*4 mm"}, []),
+    *(({"src_org_name": v}, [("masked", "src_org_name")]) for v in (
+        "某*", "欧阳**", "***", "浙江省绍兴市嵊州市***", "330\uff0a\uff0a\uff0a2345", "*PBHK4BSPWTYPHL4XR", "*S1.0123456789abcdef.AAAA")),
+    ({"person_name": "*PBHK4BSPWTYPHL4XR"}, [("masked", "person_name")]),
+    ({"inst_uscc": "*PBHK4BSPWTYPHL4XR"}, [("masked", "inst_uscc")]),
+    ({"division_code": "***"}, [("masked", "division_code")]),
     ({"id_no": id_no()[:3] + "***********" + id_no()[-4:]}, [("masked", "id_no")]),
     ({"id_no": id_no("33068319900101002")[:17] + "?"}, [("check_digit", "id_no")]),
     ({"id_no": id_no() + "0"}, [("length", "id_no")]),
@@ -127,6 +134,13 @@ def test_column_that_nobody_declared_stops_the_batch() -> None:
     b = batch(PERSON, SOUND).append_column("face", pa.array(["x"]))
     with pytest.raises(Blocked, match="face"):
         judge(b)
+
+
+def test_data_that_says_it_was_masked_stops_the_batch() -> None:
+    b = batch(PERSON, SOUND)
+    assert found(judge(b.cast(noted(b.schema, {"person_name": None})))) == []
+    with pytest.raises(Blocked, match="says that these fields are masked: onboard_date"):
+        judge(b.cast(noted(b.schema, {"onboard_date": "date"})))
 
 
 def test_column_of_another_type_is_rejected_where_it_holds_something() -> None:
