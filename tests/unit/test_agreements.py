@@ -14,6 +14,7 @@ import yaml
 from sqlalchemy import event
 
 from catalog.errors import LeishuError, NotAuthorised, Refused, Unavailable
+from exchange import declarations
 from exchange import hub as hubs
 from exchange.hub import Hub
 from exchange.settings import Settings
@@ -97,16 +98,21 @@ def test_one_with_an_approval_in_its_file_holds_until_a_person_stops_it(desk: De
     ]
 
 
-def test_what_was_prepared_before_a_withdrawal_is_not_sent(desk: Desk) -> None:
+def test_what_was_prepared_before_a_suspension_or_a_withdrawal_is_not_sent(desk: Desk) -> None:
     with desk.opened() as hub:
         desk.enter(hub, "A")
+        assert len(hub.prepare([SHARE])) == 1
+        hub.agreements.step(NATION, "suspend", by="李", reason="核查")
+        assert not hub.deliver([SHARE]).get(SHARE, {}).get("delivered")
+        assert not desk.places["nation"].receipts
+        hub.agreements.step(NATION, "resume", by="李")
         assert len(hub.prepare([SHARE])) == 1
         hub.agreements.step(NATION, "withdraw", by="李", reason="目的已实现")
         assert not hub.deliver([SHARE]).get(SHARE, {}).get("delivered")
         assert not desk.places["nation"].records
         assert not desk.places["nation"].receipts
     with psycopg.connect(desk.url) as connection:
-        assert connection.execute("SELECT count(*) FROM leishu.entries WHERE kind = 'release_cancelled'").fetchone() == (1,)  # fmt: skip
+        assert connection.execute("SELECT count(*) FROM leishu.entries WHERE kind = 'release_cancelled'").fetchone() == (2,)  # fmt: skip
 
 
 def test_one_without_an_approval_is_applied_for_and_reviewed_by_another(desk: Desk) -> None:
@@ -325,3 +331,29 @@ def test_a_step_that_takes_away_says_why(desk: Desk, what: str) -> None:
         with pytest.raises(LeishuError, match="no sound agreement"):
             hub.agreements.step("nowhere", what, by="王", reason="x")
     assert desk.ledger() == []
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "line", "words"),
+    [
+        (f"agreements/{NATION}", "keep_first", "no_such", "fields", "there is no mask no_such"),
+        (f"agreements/{NATION}", "recipient: nation", "recipient: nowhere", "recipient", "nowhere"),
+        (f"agreements/{NATION}", "recipient: nation", "recipients:\n  levels: [village]", "recipients", "village"),
+        (f"agreements/{NATION}", "recipient: nation", "recipients:\n  departments: [无此局]", "recipients", "no sound platform is of this class"),
+        (f"entries/{CONTRACT}", "share_type: conditional", "share_scheme: no_such\nshare_type: conditional", "share", "no_such"),
+        (f"entries/{CONTRACT}", "share_type: conditional", "share_type: whatever", "share_type", "no share type of scheme"),
+    ],
+)  # fmt: skip
+def test_what_is_unknown_is_an_error_at_load(
+    tmp_path: Path, path: str, old: str, new: str, line: str, words: str
+) -> None:
+    home = sites.home(tmp_path)
+    file = home / "catalog" / f"{path}.yaml"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+    declared = declarations.read(home, Sites(sites.fresh()))
+    found = [p for p in declared.problems if p.file == f"catalog/{path}.yaml"]
+    assert any(words in p.en for p in found), declared.problems
+    assert all(line in file.read_text().splitlines()[p.line - 1] for p in found), found
+    assert SHARE not in declared.ways
