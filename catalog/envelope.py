@@ -14,6 +14,7 @@ OP = "_op"  # string, CT_OP; a delete is a tombstone and may carry its key alone
 VERSION = "_version"  # string, what the sender calls the record's version; null where it has none
 ORIGIN = "_origin"  # string, the platform where the record was entered; null = the sender
 HOPS = "_hops"  # int32, hubs passed
+REST = "_rest"  # string, optional, of a batch as it was read: catalog.drift
 
 SCHEMA = pa.schema(
     [

@@ -8,7 +8,7 @@ moves the first number, what is added the second, words the third.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
@@ -103,19 +103,16 @@ def check_version(old: Shape, new: Shape, found: list[Change]) -> Reason | None:
             f"{why_en}: the version goes from {old.version} to {least} or above, it says {new.version}")  # fmt: skip
 
 
-def proposed(layout: Layout, columns: Mapping[str, str]) -> Layout:
-    """The layout with what its platform sends besides: each column by the type its values had, optional.
+def proposed(layout: Layout, names: Sequence[str]) -> Layout:
+    """The layout with what its platform sends besides, for a person to judge: optional text each.
 
-    For a person to judge: titles are the columns' own names, the class is the strictest, the source says
-    assumption. A column that the layout has and whose values do not fit it becomes text. The version
-    moves as the changes ask.
+    Titles are the columns' own names, the class is the strictest, the source says assumption. A column that
+    the layout has, and whose values do not fit it, becomes text. The version moves as the changes ask.
     """
     grown = [replace(f, type="string", precision=None, scale=None, length=None, code_table=None, when=None, formats=())
-             if f.name in columns else f for f in layout.fields]  # fmt: skip
+             if f.name in names else f for f in layout.fields]  # fmt: skip
     grown += [
-        Field(name=n, title=n, type=_type(columns[n]), sensitivity=UNKNOWN, source="A")
-        for n in columns
-        if n not in layout.by_name
+        Field(name=n, title=n, sensitivity=UNKNOWN, source="A") for n in names if n not in layout.by_name
     ]
     made = replace(layout, fields=tuple(grown))
     asked, was = step(changes(layout, made)), _VERSION.match(layout.version)
@@ -123,13 +120,6 @@ def proposed(layout: Layout, columns: Mapping[str, str]) -> Layout:
         return made
     major, minor, _ = (int(n) for n in was.groups())
     return replace(made, version=f"{major + 1}.0.0" if asked == "major" else f"{major}.{minor + 1}.0")
-
-
-def _type(kind: str) -> Literal["integer", "boolean", "string"]:
-    """A field's type for what JSON calls a value's; a number with decimals stays text, exactly as it came."""
-    if kind == "integer":
-        return "integer"
-    return "boolean" if kind == "boolean" else "string"
 
 
 def _change(kind: Kind, field: str | None, breaks: Side | None, zh: str, en: str, step: Step | None = None) -> Change:  # fmt: skip

@@ -90,7 +90,7 @@ class Shape:
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             raise ValueError(f"field declared twice: {', '.join(twice)}")
-        reserved = sorted(set(names) & set(envelope.NAMES))
+        reserved = sorted(set(names) & {*envelope.NAMES, envelope.REST})
         if reserved:
             raise ValueError(f"field name kept for the envelope: {', '.join(reserved)}")
         unknown = [n for n in (*self.key, *(r.field for r in self.references)) if n not in names]

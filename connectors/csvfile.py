@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NoReturn, Protocol
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
@@ -63,21 +64,37 @@ class Sheet:
 
 
 def decode(
-    raw: Bytes, layout: Layout, dialect: Dialect, sheet: Sheet, *, batch_rows: int, announced: int | None = None
+    raw: Bytes, layout: Layout, dialect: Dialect, sheet: Sheet, *, batch_rows: int, announced: int | None = None,
+    rest: bool = False,
 ) -> Iterator[pa.RecordBatch]:  # fmt: skip
-    """The file's rows, the layout's columns in its order, all as text. Raises Unreadable, also at the end."""
+    """The file's rows, the layout's columns in its order, all as text. Raises Unreadable, also at the end.
+
+    ``rest``: other columns than those come in ``_rest``; else the file is unreadable.
+    """
     text = _Text(raw, dialect, sheet)
-    names = _header(text, dialect, layout, sheet)
+    names = _header(text, dialect, layout, sheet, rest)
     rows = 0
     for batch in pieces(_parsed(text, names, dialect, sheet), batch_rows):
         rows += batch.num_rows
-        yield batch.select(list(layout.names))
+        own = batch.select(list(layout.names))
+        yield own.append_column(envelope.REST, _rest(batch, layout)) if rest else own
     text.finish()
     if announced is not None and announced != rows:
         raise sheet.unreadable(
             f"声明 {announced} 行, 实有 {rows} 行: 文件不全或多出, 请对方重新生成",
             f"announces {announced} rows and holds {rows}: ask for the file again",
         )
+
+
+def _rest(batch: pa.RecordBatch, layout: Layout) -> pa.StringArray:
+    """The other columns' values as a JSON object a row; null where it has none."""
+    strange = [n for n in batch.schema.names if n not in layout.by_name]
+    if not strange:
+        return pa.nulls(batch.num_rows, pa.string())
+    frame = pl.DataFrame(pl.from_arrow(batch.select(strange)))
+    some = pl.any_horizontal(pl.all().is_not_null())
+    told = frame.select(pl.when(some).then(pl.struct(strange).struct.json_encode()).alias(envelope.REST))
+    return told.to_series().to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string())
 
 
 def enveloped(batch: pa.RecordBatch, layout: Layout, sheet: Sheet) -> pa.RecordBatch:
@@ -226,8 +243,8 @@ class _Text(io.RawIOBase):
         raise self.failed from None
 
 
-def _header(text: _Text, dialect: Dialect, layout: Layout, sheet: Sheet) -> list[str]:
-    """The file's column names, in its order: the layout's, each once."""
+def _header(text: _Text, dialect: Dialect, layout: Layout, sheet: Sheet, others: bool) -> list[str]:
+    """The file's column names, in its order: the layout's, each once, and ``others`` where they may."""
     head = ""
     while "\n" not in head and len(head) < _HEADER:
         piece = text.text()
@@ -243,7 +260,7 @@ def _header(text: _Text, dialect: Dialect, layout: Layout, sheet: Sheet) -> list
     except (csv.Error, StopIteration):
         names = []
     lacking = [n for n in layout.names if n not in names]
-    extra = [n for n in names if n not in layout.by_name]
+    extra = [n for n in names if n not in layout.by_name and not (others and n.strip())]
     if not newline and not lacking and not extra:
         text.finish()
     if lacking or extra or len(set(names)) != len(names):

@@ -113,7 +113,7 @@ class HttpSource:
 
     def extract(self, slice: Slice) -> Extraction:
         """Raises Unavailable, Refused, Unreadable. The first page is asked for at once."""
-        state = _Reading(cursor=slice.cursor, more=True)
+        state = _Reading(cursor=slice.cursor, more=True, rest=slice.rest)
         first = self._page(state, slice.limit)
         return Extraction(
             batches=pieces(self._pages(first, state, slice.limit), slice.batch_rows),
@@ -146,10 +146,10 @@ class HttpSource:
             if more:
                 raise self._garbled(where)
             state.more = False
-            return pa.RecordBatch.from_pylist([], schema=stream_schema(self._layout))
+            return pa.RecordBatch.from_pylist([], schema=stream_schema(self._layout, rest=state.rest))
         if behind is None or behind == state.cursor or len(items) > rows:
             raise self._garbled(where)
-        batch = arrow_rows(items, self._layout, lambda what: self._garbled(where, what))
+        batch = arrow_rows(items, self._layout, lambda what: self._garbled(where, what), rest=state.rest)
         state.cursor, state.more = behind, more
         return batch
 
@@ -166,6 +166,7 @@ class HttpSource:
 class _Reading:
     cursor: str | None  # behind the last page read
     more: bool
+    rest: bool = False  # what the layout does not declare is told
 
 
 class HttpSink:

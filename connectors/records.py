@@ -16,16 +16,20 @@ from catalog.errors import Unreadable
 from catalog.shape import TEXT_TYPES, Field
 from connectors.rows import stream_schema
 
+_UNFIT = (ValueError, TypeError, InvalidOperation, OverflowError, pa.ArrowException)
 _OPS = {envelope.INSERT, envelope.UPDATE, envelope.DELETE}
 
 
-def arrow_rows(items: Sequence[Any], layout: Layout, garbled: Callable[[str], Unreadable]) -> pa.RecordBatch:
+def arrow_rows(
+    items: Sequence[Any], layout: Layout, garbled: Callable[[str], Unreadable], *, rest: bool = False
+) -> pa.RecordBatch:
     """The items of a page (key, op, version, record) under the envelope.
 
     ``garbled`` makes the error for what is not as the layout says, from a field's name. A text column
-    takes a number or a truth value as its JSON; a column that the record lacks is null.
+    takes a number or a truth value as its JSON; a column that the record lacks is null. With ``rest`` a
+    column that the layout lacks, and a value that does not fit, comes in ``_rest``; else it is garbled.
     """
-    schema = stream_schema(layout)
+    schema = stream_schema(layout, rest=rest)
     records: list[dict[str, Any]] = []
     for item in items:
         if not isinstance(item, dict):
@@ -47,20 +51,44 @@ def arrow_rows(items: Sequence[Any], layout: Layout, garbled: Callable[[str], Un
         pa.nulls(len(items), pa.string()),
         pa.array([0] * len(items), pa.int32()),
     ]
-    return pa.RecordBatch.from_arrays(
-        [*own, *(_column(records, f, garbled) for f in layout.fields)], schema=schema
-    )
+    besides: list[dict[str, Any]] = [
+        {n: _text(v) for n, v in r.items() if n not in layout.by_name and v is not None} for r in records
+    ]
+    strange = sorted({n for r in besides for n in r})
+    if strange and not rest:
+        raise garbled(f"record.{', '.join(strange)[:200]}")
+    gone = [n for n in layout.names if strange and records and not any(n in r for r in records)]
+    if gone:  # renamed, perhaps: what was agreed and is gone is not read as empty
+        raise garbled(f"record.{', '.join(gone)[:200]}")
+    columns = [_column(records, f, garbled, besides if rest else None) for f in layout.fields]
+    if rest:
+        told = [json.dumps(r, ensure_ascii=False) if r else None for r in besides]
+        columns.append(pa.array(told, pa.string()))
+    return pa.RecordBatch.from_arrays([*own, *columns], schema=schema)
 
 
 def _column(
-    records: Sequence[dict[str, Any]], field: Field, garbled: Callable[[str], Unreadable]
+    records: Sequence[dict[str, Any]],
+    field: Field,
+    garbled: Callable[[str], Unreadable],
+    besides: Sequence[dict[str, Any]] | None,
 ) -> pa.Array:
+    """The column; what does not fit goes into ``besides`` by its row, or is garbled without them."""
     read = _text if field.type in TEXT_TYPES else _READERS[field.type]
     try:
         return pa.array([read(r.get(field.name)) for r in records], field.arrow_type)
-    except (ValueError, TypeError, InvalidOperation, OverflowError, pa.ArrowException):
+    except _UNFIT:
         pass  # their text may hold the value
-    raise garbled(field.name) from None
+    if besides is None:
+        raise garbled(field.name) from None
+    values = []
+    for record, beside in zip(records, besides, strict=True):
+        try:
+            values.append(pa.scalar(read(record.get(field.name)), field.arrow_type).as_py())
+        except _UNFIT:
+            values.append(None)
+            beside[field.name] = _text(record[field.name])
+    return pa.array(values, field.arrow_type)
 
 
 def _text(value: Any) -> str | None:

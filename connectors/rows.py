@@ -14,9 +14,10 @@ from connectors.seam import RECEIPT_ROWS, Payload
 BETWEEN = "\x1f"  # between the parts of a key of several columns
 
 
-def stream_schema(layout: Layout, *, text: bool = False) -> pa.Schema:
-    """Envelope but for ``_row``, then the layout's columns: in its types, or all as text."""
+def stream_schema(layout: Layout, *, text: bool = False, rest: bool = False) -> pa.Schema:
+    """Envelope but for ``_row``, then the layout's columns, in its types or all as text; then ``_rest`` if asked."""
     own = [pa.field(f.name, pa.string() if text else f.arrow_type) for f in layout.fields]
+    own += [pa.field(envelope.REST, pa.string())] if rest else []
     return pa.schema([f for f in envelope.SCHEMA if f.name != envelope.ROW] + own)
 
 

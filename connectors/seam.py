@@ -25,6 +25,9 @@ class Slice:
     cursor: str | None  # the connector's own text, given back by the last extraction; None = all
     limit: int = 1_000_000  # rows at the most; the rest is the next slice's
     batch_rows: int = 50_000  # rows of one record batch at the most
+    rest: bool = (
+        False  # what the layout does not declare comes in ``_rest``, where the kind sees it; else Unreadable
+    )
 
 
 @dataclass(kw_only=True)

@@ -175,7 +175,7 @@ class SftpSource:
         if not names:
             return Extraction(batches=iter(()), cursor=lambda: slice.cursor, more=lambda: False, ordered=True)
         return Extraction(
-            batches=self._rows(names[0], announced, slice.batch_rows),
+            batches=self._rows(names[0], announced, slice),
             cursor=lambda: names[0],
             more=lambda: len(names) > 1,
             ordered=True,
@@ -218,7 +218,7 @@ class SftpSource:
     def _sheet(self, name: str) -> Sheet:
         return Sheet(name=name, owner=self._peer.name, resume=name)
 
-    def _rows(self, name: str, announced: int | None, batch_rows: int) -> Iterator[pa.RecordBatch]:
+    def _rows(self, name: str, announced: int | None, slice: Slice) -> Iterator[pa.RecordBatch]:
         path = posixpath.join(self._peer.settings["out"], name)
         sheet = self._sheet(name)
         with self._link.client() as c, c.open(path, "rb") as f:
@@ -227,8 +227,9 @@ class SftpSource:
                 f.prefetch(size)
             raw = _Remote(f, self._peer, self._link)
             for batch in decode(
-                raw, self._layout, self._link.dialect(), sheet, batch_rows=batch_rows, announced=announced
-            ):
+                raw, self._layout, self._link.dialect(), sheet, batch_rows=slice.batch_rows, announced=announced,
+                rest=slice.rest,
+            ):  # fmt: skip
                 yield enveloped(batch, self._layout, sheet)
 
 

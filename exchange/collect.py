@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from catalog import envelope, verdict
 from catalog.errors import Blocked
-from exchange import batches, cases, holdings
+from exchange import batches, cases, drifts, holdings
 from exchange.batch import Counts
 from exchange.batches import Batch
 from exchange.declarations import Way
@@ -134,6 +134,7 @@ def _close(work: _Work, token: int) -> Counts:
         if tally.quarantined:
             why = {"rules": tally.by_rule, "shares": _shares(work, connection), **former}
             cases.open_case(connection, "quarantine", way.route.id, batch.id, batch.name, why, at=work.at)
+        drifts.note(connection, way, batch.id, tally.left, at=work.at)
         batches.finish(connection, batch.id, "closed", counts, at=work.at)
         batches.move_cursor(connection, way.route.id, batch.after)
         batches.drain(connection, way.route.id, batch.drained_at)
@@ -153,6 +154,7 @@ def _close(work: _Work, token: int) -> Counts:
                     "counts": counts.to_dict(),
                     "rules": tally.by_rule,
                     "fields": work.fields,
+                    **({"left_out": tally.left} if tally.left else {}),
                 },
             )
         )
@@ -244,6 +246,8 @@ def _chunk(
     bad = pc.unique(errors.column("row"))
     tally.read += raw.num_rows
     tally.quarantined += len(bad)
+    for name, n in sifted.left.items():
+        tally.left[name] = tally.left.get(name, 0) + n
     for rule, n in zip(
         *(c.to_pylist() for c in pc.value_counts(errors.column("rule")).flatten()), strict=True
     ):

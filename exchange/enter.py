@@ -43,6 +43,7 @@ class Tally:
     outcomes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
     quarantined: int = 0
     by_rule: dict[str, int] = field(default_factory=dict)
+    left: dict[str, int] = field(default_factory=dict)  # what came and no declaration names, left out
     ordinal: int = 0
     shown: dict[str, int] = field(default_factory=dict)  # uid: version that an earlier row of the feed showed
 

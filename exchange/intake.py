@@ -43,6 +43,7 @@ def fetch(stores: Stores, route: str, *, at: datetime) -> list[int]:
                             cursor=cursor,
                             limit=stores.settings.slice_rows,
                             batch_rows=stores.settings.batch_rows,
+                            rest=way.route.drift != "freeze",
                         )
                     )
                     stream = iter(extraction.batches)
@@ -142,7 +143,12 @@ def _everything(stores: Stores, way: Way, ordered: list[bool]) -> Iterator[pa.Re
     cursor: str | None = None
     while True:
         page: Extraction = source.extract(
-            Slice(cursor=cursor, limit=stores.settings.slice_rows, batch_rows=stores.settings.batch_rows)
+            Slice(
+                cursor=cursor,
+                limit=stores.settings.slice_rows,
+                batch_rows=stores.settings.batch_rows,
+                rest=way.route.drift != "freeze",
+            )
         )
         ordered[0] = page.ordered
         rows = 0

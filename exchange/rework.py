@@ -104,8 +104,10 @@ def changed(record: Mapping[str, Any], made: Mapping[str, Any]) -> list[str]:
 def rows_as_read(records: Sequence[Mapping[str, Any]], layout: Layout) -> pa.RecordBatch:
     """The rows as intake would have them: numbered from 0, the layout's columns that they all have.
 
-    Refused where a value is none of its column's type; the words name the column alone.
+    What came undeclared is taken where the layout declares it by now, and else left out: a person let the
+    row pass. Refused where a value is none of its column's type; the words name the column alone.
     """
+    records = [_with_rest(r, layout) for r in records]
     fields = [f for f in layout.fields if all(f.name in r for r in records)]
     columns: list[pa.Array] = [
         pa.array(range(len(records)), pa.int64()),
@@ -123,6 +125,12 @@ def rows_as_read(records: Sequence[Mapping[str, Any]], layout: Layout) -> pa.Rec
                 f"the value of {f.name} is no {f.type}: mend the patch",
             ) from None
     return pa.RecordBatch.from_arrays(columns, schema=layout.batch_schema([f.name for f in fields]))
+
+
+def _with_rest(record: Mapping[str, Any], layout: Layout) -> Mapping[str, Any]:
+    """The row with the layout's columns that came among the undeclared, where it has no value of its own."""
+    rest = json.loads(record.get(envelope.REST) or "{}")
+    return {**record, **{n: v for n, v in rest.items() if n in layout.by_name and record.get(n) is None}}
 
 
 def _text(value: object) -> str:

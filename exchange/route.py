@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
+from catalog.drift import Mode
+
 
 @dataclass(frozen=True, kw_only=True)
 class Approver:
@@ -91,11 +93,14 @@ class Route:
     answer_clock: str = "receipt_final"  # share: the clock of a final answer; past it, a case
     lag_bound: int | None = None  # seconds that it may lag behind; more: a case
     corrections: Literal["approve", "trust"] = "approve"  # collect: do the sender's own need a person's leave
+    drift: Mode = "freeze"  # collect: what becomes of columns and values that the layout does not declare
 
     def __post_init__(self) -> None:
         if self.direction == "collect" and not self.suite:
             raise ValueError("a collect route names its suite")
         if self.direction == "collect" and not self.subtree:
             raise ValueError("a collect route names the subtree that the platform may enter")
+        if self.direction != "collect" and self.drift != "freeze":
+            raise ValueError("drift: of a collect route alone")
         if self.direction != "collect" and not self.agreement:
             raise ValueError("a route that sends names its agreement")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from catalog import envelope, verdict
+from catalog import drift, envelope, verdict
 from catalog.conform import conform
 from catalog.contract import DIVISION
 from catalog.divisions import in_subtree
@@ -31,27 +31,40 @@ def mapper_of(declared: Declarations, way: Way) -> Mapper:
 @dataclass(frozen=True, kw_only=True)
 class Sifted:
     """``passed``: rows of the contract. ``violations`` of layout, mapping, contract, scope and clock.
-    ``order``: _row, sequence, stated (mappings.order), of every row as read."""
+    ``order``: _row, sequence, stated (mappings.order), of every row as read. ``left``: what came and was left out."""
 
     passed: pa.RecordBatch
     violations: pa.RecordBatch
     order: pl.DataFrame
+    left: dict[str, int] = field(default_factory=dict)
 
 
 def sift(declared: Declarations, way: Way, mapper: Mapper, raw: pa.RecordBatch, *, at: datetime) -> Sifted:
     """What becomes of rows as read, before any rule of the suite."""
     today = at.astimezone(ZoneInfo(way.platform.time_zone)).date()
-    as_read = conform(raw, way.layout, codes=declared.codes, divisions=declared.divisions, at=today)
-    mapped = mapper.map(as_read.passed)
+    settled = drift.settle(raw, way.layout, way.route.drift)
+    as_read = conform(settled.batch, way.layout, codes=declared.codes, divisions=declared.divisions, at=today)
+    lenient = way.route.drift == "discard_value"
+    mapped = mapper.map(as_read.passed, unfit=verdict.WARN if lenient else verdict.ERROR)
     sound = conform(mapped.passed, way.contract, codes=declared.codes, divisions=declared.divisions, at=today)
     order = order_of(raw, way.layout, way.platform.time_zone)
     strange = verdict.gather([_out_of_scope(way, sound.passed), _ahead(way, sound.passed, order, at)])
     within = verdict.decide(sound.passed, strange)
     return Sifted(
         passed=within.passed,
-        violations=verdict.gather([as_read.violations, mapped.violations, sound.violations, strange]),
+        violations=verdict.gather(
+            [settled.violations, as_read.violations, mapped.violations, sound.violations, strange]
+        ),
         order=order,
+        left={**settled.left, **_unfit(way, mapped.violations)},
     )
+
+
+def _unfit(way: Way, violations: pa.RecordBatch) -> dict[str, int]:
+    """By column, the texts that could not be read and were let go."""
+    let_go = violations.filter(pc.equal(violations.column("severity"), verdict.WARN)).column("field")
+    sources = {n: e.sources[0] for n, e in way.mapping.expressions.items() if e.sources}
+    return {sources[c["values"]]: c["counts"] for c in pc.value_counts(let_go).to_pylist()}
 
 
 def _ahead(way: Way, batch: pa.RecordBatch, order: pl.DataFrame, at: datetime) -> pa.RecordBatch:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from catalog.contract import Contract
 from catalog.errors import Refused
 from catalog.windows import Shut
 from connectors.seam import ACCEPTED, REFUSED
-from exchange import answers, gate, lags, ledger, rebuild, register
+from exchange import answers, drifts, gate, lags, ledger, rebuild, register
 from exchange.batch import Counts
 from exchange.keys import uids
 from exchange.stores import Stores
@@ -45,6 +45,9 @@ class RouteStatus:
     lag_bound: int | None = None  # declared
     held_for: dict[str, str] | None = None  # {zh, en}: why the platform is not called now
     held_until: datetime | None = None  # when it may be called again; null beside held_for: nobody knows
+    left_out: dict[str, int] = field(
+        default_factory=dict
+    )  # column: rows of which its value was left out, until declared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +156,7 @@ def status(stores: Stores, connection: Connection, at: datetime) -> list[RouteSt
     shut = gate.shut(stores, connection, at)
     behind = {lag.route: lag for lag in lags.measured(stores, connection, at)}
     ran = {r.route: r for r in connection.execute(select(runs))}
+    drifted = drifts.waiting(connection)
     waiting: dict[str, int] = dict(
         connection.execute(
             select(batches.c.route, func.count())
@@ -186,6 +190,7 @@ def status(stores: Stores, connection: Connection, at: datetime) -> list[RouteSt
                 pending=int(pending.get(route.id) or 0),
                 lag=behind[route.id].seconds,
                 lag_bound=route.lag_bound,
+                left_out=drifted.get(route.id, {}),
                 **_held(shut, route.platform),
             )
         )

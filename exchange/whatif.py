@@ -13,10 +13,11 @@ import pyarrow as pa
 from catalog import evolution
 from catalog.codes import CodeTables
 from catalog.contract import Contract, Layout
+from catalog.declaration import dump
 from catalog.errors import Problem, Refused
 from catalog.evolution import Change, Kind, Side, Step
 from catalog.shape import Shape
-from exchange import approval, deciding, declarations, signatures
+from exchange import approval, deciding, declarations, drifts, signatures
 from exchange.deciding import Deciding
 from exchange.declarations import Declarations
 from exchange.impact import Impact, impacts
@@ -191,6 +192,14 @@ class WhatIf:
                      "right": right, "routes": moved}  # fmt: skip
             entries.append(Entry(kind="catalog_signed", subject=diff.seal, facts=facts))
         return Signed(seal=diff.seal, by=by, right=right, routes=list(moved), at=at)
+
+    def proposed(self, route: str) -> str | None:
+        """The layout of a collect route with what its platform sends besides, as YAML; None where nothing waits."""
+        way = self._stores.declarations.way(route)
+        with self._stores.database.transaction() as connection:
+            left = drifts.waiting(connection, route).get(route, {})
+        grown = evolution.proposed(way.layout, sorted(left))
+        return None if grown == way.layout else dump(grown)
 
     def _catalog(self, name: str) -> _Catalog:
         if name == SIGNED:

@@ -44,12 +44,13 @@ class Mapper:
         """The target fields that the mapping fills, given a batch with all source columns."""
         return frozenset(c.name for c in self.columns)
 
-    def map(self, batch: pa.RecordBatch) -> Verdict:
+    def map(self, batch: pa.RecordBatch, *, unfit: str = ERROR) -> Verdict:
         """Envelope and target columns, in the target's order and types.
 
         A target field whose source columns the batch does not all have is left out. A row with a value
         that cannot be turned is rejected (rules ``text``, ``date``, ``number``, ``boolean``,
-        ``code_unmapped``, named with the target field); tombstones never are.
+        ``code_unmapped``, named with the target field); tombstones never are. With ``unfit`` = WARN a value that
+        cannot be read is null and its row goes on; a code that is not mapped rejects it all the same.
         Raises Unreadable where a column is not of the type that the source shape declares.
         """
         names = set(batch.schema.names)
@@ -68,7 +69,12 @@ class Mapper:
             .collect()
         )
         found = [
-            rows.select(row=envelope.ROW, rule=pl.lit(rule), field=pl.lit(name), severity=pl.lit(ERROR))
+            rows.select(
+                row=envelope.ROW,
+                rule=pl.lit(rule),
+                field=pl.lit(name),
+                severity=pl.lit(ERROR if rule == CODE_UNMAPPED else unfit),
+            )
             for i, (name, rule, _) in enumerate(tests)
             if (rows := made.filter(pl.col(f"!{i}"))).height
         ]

@@ -107,3 +107,15 @@ def catalog_usage(
     json: Json = False,
 ) -> Task:  # fmt: skip
     return task("catalog usage", json, "usage", "usage", since=since, html=html, xlsx=xlsx)
+
+
+@catalog.command(
+    "proposed",
+    cls=Command,
+    help=say("接口规范的新版: 连同来源多出的列, 待人核对", "a new version of a layout, with what its platform sends besides, to be judged"),
+)  # fmt: skip
+def catalog_proposed(
+    route: Annotated[str, typer.Argument(metavar="ROUTE", help=say("归集任务", "a collect route"))],
+    json: Json = False,
+) -> Task:
+    return task("catalog proposed", json, "impact", "proposed", route)

@@ -59,6 +59,18 @@ def approved(file: str) -> Answer:
     )  # fmt: skip
 
 
+def proposed(route: str) -> Answer:
+    """The layout as its platform's records ask for, printed as it goes into a file."""
+    with opening.opened() as hub:
+        text = hub.whatif.proposed(route)
+    lines = (text or "").splitlines()
+    return Answer(
+        output=impact_outputs.CatalogProposed(route=route, layout=text),
+        sheets=[Sheet(columns=(), rows=[(line,) for line in lines], bare=True)] if lines else [],
+        words=[] if text else [say("没有未声明的列", "nothing came that is not declared")],
+    )
+
+
 def read(file: str) -> CatalogDiff:
     """The diff of what ``catalog diff --json`` printed into this file."""
     try:

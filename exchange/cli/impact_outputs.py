@@ -15,6 +15,14 @@ class CatalogDiffed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CatalogProposed:
+    """leishu catalog proposed"""
+
+    route: str
+    layout: str | None  # YAML; null: nothing came that is not declared
+
+
+@dataclass(frozen=True, kw_only=True)
 class CatalogApproved:
     """leishu catalog approve"""
 

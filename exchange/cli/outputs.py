@@ -24,7 +24,7 @@ from exchange.cli.identity_outputs import (
     IdentityPropose,
     IdentityResolve,
 )
-from exchange.cli.impact_outputs import CatalogApproved, CatalogDiffed
+from exchange.cli.impact_outputs import CatalogApproved, CatalogDiffed, CatalogProposed
 from exchange.cli.lists_outputs import CatalogLists
 from exchange.cli.papers_outputs import CatalogExport, CatalogImport
 from exchange.cli.usage_outputs import CatalogUsage
@@ -468,4 +468,5 @@ COMMANDS: tuple[tuple[str, type], ...] = (
     ("dossier", DossierShow),
     ("canary run", CanaryRun),
     ("catalog usage", CatalogUsage),
+    ("catalog proposed", CatalogProposed),
 )

@@ -114,6 +114,7 @@ CASES: Titles = MappingProxyType({
     "supplement": ("授权申请待补正", "application to be completed"),
     "provision": ("同意共享待提供", "consented data to be provided"),
     "expiry": ("共享授权将到期", "agreement about to end"),
+    "drift": ("来件有未声明的内容", "undeclared content"),
 })  # fmt: skip
 LETTERS: Titles = MappingProxyType({
     "application": ("申请函", "application"), "notice": ("补正告知函", "notice of missing materials"),

@@ -320,6 +320,10 @@ class FakeWhatIf:
         sound = replace(made, shapes=[replace(shape, problem=None)])
         return nothing if self.hub.given.get("same") else made if self.hub.given.get("stuck") else sound
 
+    def proposed(self, route: str) -> str | None:
+        text: str | None = self.hub._or("proposed", "id: x\ntitle: 接口\n")
+        return text
+
     def approve(self, diff: CatalogDiff, *, by: str) -> Signed:
         self.hub.asked.append(f"sign {diff.seal} {by}")
         return Signed(seal=diff.seal, by=by, right="anyone", routes=[SHARE], at=AT)
@@ -803,6 +807,7 @@ LINES = {
     "agreements withdraw": ["agreements", "withdraw", "national.key_unit", "--reason", "目的已实现"],
     "catalog export": ["catalog", "export", "odcs", "hazard", "--to", "TO"],
     "catalog diff": ["catalog", "diff", "signed", ".", "--replay", "2"],
+    "catalog proposed": ["catalog", "proposed", COLLECT],
     "catalog approve": ["catalog", "approve", "DIFF"],
     "catalog import": ["catalog", "import", "hazard.odcs.yaml"],
     "catalog lists": ["catalog", "lists"],
@@ -833,7 +838,7 @@ LINES = {
 }
 EMPTY: dict[str, Any] = {
     "links": [], "resolved": [], "parts": [], "crowded": 0,
-    "stuck": True, "recalls": [], "agreements": [], "tried": [], "lines": [], "had": [], "taken_back": [], "backfills": [], "disputes": [], "conflicts": [],
+    "stuck": True, "proposed": None, "recalls": [], "agreements": [], "tried": [], "lines": [], "had": [], "taken_back": [], "backfills": [], "disputes": [], "conflicts": [],
     "lists": Lists(supply=(), demand=(), negative=()), "groups": [], "history": [], "preview": [], "some_left": True,
     "compared": [],
     "status": [], "cases": [], "batches": [], "statement": [], "trace": [], "quarantined": [], "quarantined_row": None,
@@ -1233,6 +1238,9 @@ def test_a_diff_is_printed_told_and_signed(
     assert main(["catalog", "approve", "other.json"]) == 2
     hub(same=True)
     assert main(["catalog", "diff", ".", "."]) == 0
+    capsys.readouterr()
+    assert main(["catalog", "proposed", COLLECT]) == 0
+    assert capsys.readouterr().out == "id: x\ntitle: 接口\n"
 
 
 def test_a_dossier_is_printed_for_its_reader_alone(hub: Use, tmp_path: Path) -> None:

@@ -156,12 +156,12 @@ def test_how_a_layout_is_read_breaks_it(more: dict[str, Any]) -> None:
 
 
 def test_a_layout_is_proposed_with_what_came_besides() -> None:
-    made = proposed(LAYOUT, {"备注": "string", "次数": "integer"})
+    made = proposed(LAYOUT, ["备注", "次数"])
     assert made.version == "1.3.0"
     assert [(f.name, f.type, f.required, f.sensitivity, f.source) for f in made.fields[2:]] == [
         ("备注", "string", False, UNKNOWN, "A"),
-        ("次数", "integer", False, UNKNOWN, "A"),
+        ("次数", "string", False, UNKNOWN, "A"),
     ]
     assert check_version(LAYOUT, made, changes(LAYOUT, made)) is None
-    retyped = proposed(LAYOUT, {"数": "string"})
+    retyped = proposed(LAYOUT, ["数"])
     assert (retyped.version, retyped.by_name["数"].type) == ("2.0.0", "string")
