@@ -15,10 +15,11 @@ from typing import Any, Literal
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 from sqlalchemy import Connection, inspect, select, tuple_
 
-from catalog import authorise, envelope
-from catalog.agreement import AgreedField, Grant, Standing
+from catalog import aggregate, authorise, envelope
+from catalog.agreement import AgreedField, Gate, Grant, Standing
 from catalog.contract import Contract
 from catalog.errors import NotAuthorised
 from catalog.keyring import Keyring
@@ -71,6 +72,15 @@ class RowMove:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GateMove:
+    """Exact places of the register that the recipient may have and that the gate of after counts."""
+
+    records: int  # from this number on a person decides
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Impact:
     """What one recipient's route comes to."""
 
@@ -90,7 +100,8 @@ class Impact:
     register: RowMove  # the records that the register has now
     withdrawn: int  # copies there that would be taken back
     left: int  # copies there that nothing would cover, nor take back
-    ceiling: int | None = None  # rows that it may still be given under those of after; null: without a bound
+    ceilings: dict[str, int] = field(default_factory=dict)  # of after: rows by day, month, year, term
+    gate: GateMove | None = None  # null: after has no aggregate gate
 
 
 @dataclass(kw_only=True)
@@ -115,6 +126,7 @@ class _Pair:
     differs: dict[str, int] = field(default_factory=dict)
     withdrawn: int = 0
     left: int = 0
+    exact: tuple[int, int] = (0, 0)  # places under before and after
 
     @property
     def shown(self) -> Deciding:
@@ -337,6 +349,10 @@ def _register(stores: Stores, pairs: Sequence[_Pair], contract: Contract, keys: 
                 _given(stores, s, live, contract, keys, names=False) for s in (pair.before, pair.after)
             )
             pair.register = pair.register.plus(_moved(live.height, before, after))
+            if pair.after.grant is not None and pair.after.grant.gate is not None:
+                places = [_places(s, pair.after.grant.gate, live, g, stores, contract) for s, g in
+                          ((pair.before, before), (pair.after, after))]  # fmt: skip
+                pair.exact = (pair.exact[0] + places[0], pair.exact[1] + places[1])
             lost = before.join(after, on=envelope.ROW, how="anti")[envelope.ROW]
             if not lost.len():
                 continue
@@ -350,6 +366,16 @@ def _register(stores: Stores, pairs: Sequence[_Pair], contract: Contract, keys: 
                 pair.left += copies
             else:
                 pair.withdrawn += copies
+
+
+def _places(
+    side: _Side, gate: Gate, rows: pl.DataFrame, given: pl.DataFrame, stores: Stores, stored: Contract
+) -> int:
+    """Exact places that this gate counts among the rows that the side gives."""
+    if side.deciding is None or side.grant is None or not given.height:
+        return 0
+    batch = _batch(stores, rows[given[envelope.ROW].to_list()], stored, side.deciding.contract, set())
+    return int(pc.sum(aggregate.places(batch, replace(side.grant, gate=gate))).as_py() or 0)
 
 
 def _current(stores: Stores, contract: Contract) -> Iterator[pl.DataFrame]:
@@ -374,6 +400,7 @@ def _current(stores: Stores, contract: Contract) -> Iterator[pl.DataFrame]:
 
 def _impact(pair: _Pair, waits: dict[str, str] | None) -> Impact:
     before, after, shown = pair.before.deciding, pair.after.deciding, pair.shown
+    gate = pair.after.grant.gate if pair.after.grant else None
     named = [d.agreement.id for d in (before, after) if d is not None]
     return Impact(
         platform=shown.way.platform.id,
@@ -392,6 +419,8 @@ def _impact(pair: _Pair, waits: dict[str, str] | None) -> Impact:
         register=pair.register,
         withdrawn=pair.withdrawn,
         left=pair.left,
+        ceilings={c.per: c.rows for c in after.agreement.ceilings} if after else {},
+        gate=GateMove(records=gate.records, before=pair.exact[0], after=pair.exact[1]) if gate else None,
     )
 
 

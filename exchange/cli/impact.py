@@ -22,6 +22,9 @@ OUTCOMES: words.Titles = {
     "sent": ("原样", "as it is"),
 }  # fmt: skip
 GIVES: words.Titles = {"more": ("增加", "more"), "less": ("减少", "less"), "otherwise": ("改变", "otherwise")}
+PERIODS: words.Titles = {
+    "day": ("日", "day"), "month": ("月", "month"), "year": ("年", "year"), "term": ("授权期", "term"),
+}  # fmt: skip
 SIDES: words.Titles = {
     "senders": ("报送方", "senders"), "recipients": ("需求方", "recipients"), "both": ("双方", "both"),
 }  # fmt: skip
@@ -107,6 +110,14 @@ def notes(impact: Impact, *, both: bool = False) -> list[str]:
         left = words.many(impact.left, "record")
         found.append((f"{route}: 对方留有 {impact.left} 条副本, 不再有授权, 也不会自动撤回",
                       f"{route}: copies of {left} stay there: nothing covers them any more, nothing takes them back"))  # fmt: skip
+    for per, rows in impact.ceilings.items():
+        if impact.register.gained > rows:
+            found.append((f"{route}: 多出 {impact.register.gained} 条, 超过每{PERIODS[per][0]}上限 {rows}, 余下的等待",
+                          f"{route}: {impact.register.gained} more, above the ceiling of {rows} a {PERIODS[per][1]}: the rest waits"))  # fmt: skip
+    gate = impact.gate
+    if gate and gate.after >= gate.records and gate.after > gate.before:
+        found.append((f"{route}: 精确坐标由 {gate.before} 增到 {gate.after}, 到了汇聚关口 {gate.records}, 须有人放行",
+                      f"{route}: exact places go from {gate.before} to {gate.after}, the gate stands at {gate.records}: a person must release them"))  # fmt: skip
     return [f"{zh} / {en}" if both else say(zh, en) for zh, en in found]
 
 

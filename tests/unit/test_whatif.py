@@ -14,7 +14,7 @@ import yaml
 
 from catalog.errors import Blocked, NotAuthorised, Refused
 from exchange.cli import impact as page
-from exchange.impact import Impact, RowMove
+from exchange.impact import GateMove, Impact, RowMove
 from exchange.whatif import CatalogDiff
 from tests import desks, postgres
 from tests.desks import Desk
@@ -29,6 +29,7 @@ SECRET = "王五甲"
 def desk(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """Four records of a county, one of them entered there and without a contact, at all three sites."""
     with postgres.scratch(postgres_server) as url, desks.desk(tmp_path_factory.mktemp("whatif"), url) as made:
+        places(made)
         for code in CODES:
             contact = None if code == "D" else SECRET
             division = "330683" if code != "C" else "330681"
@@ -37,6 +38,21 @@ def desk(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         assert made.pump(3) == {}
         assert made.holders("A") == {"county", "city", "nation"}
         yield made
+
+
+def places(desk: Desk) -> None:
+    """What the county enters has a place, which nobody is given."""
+    home = desk.settings.home
+    for path, item in (
+        (f"catalog/contracts/{CONTRACT}.yaml", {"name": "lon", "title": "经度", "type": "decimal", "precision": 9, "scale": 6}),
+        (f"catalog/entries/{CONTRACT}.yaml", {"name": "lon", "share_type": "conditional"}),
+    ):  # fmt: skip
+        desk.declare(path, fields=[*yaml.safe_load((home / path).read_text())["fields"], item])
+    path = f"mappings/{COUNTY}.out.yaml"
+    desk.declare(
+        path, fields={**yaml.safe_load((home / path).read_text())["fields"], "lon": {"value": "120.123456"}}
+    )
+    desk.hub.init()
 
 
 @pytest.fixture
@@ -196,6 +212,24 @@ def test_terms_that_do_not_hold_are_told_with_what_they_wait_for(desk: Desk, new
     found = one(desk.hub.whatif.diff(".", str(new), replay=5, by="甲"), f"{NATION}.share")
     assert found.stops is not None
     assert (found.replayed.lost, found.left) == (4, 4)
+
+
+def test_a_ceiling_and_a_gate_that_the_change_would_reach_are_told(desk: Desk, new: Path) -> None:
+    path = f"catalog/agreements/{NATION}.yaml"
+    change(new, path, scope={"subtree": "330681"})
+    before = new.parent / "before"
+    shutil.copytree(new, before)
+    gate = {"fields": ["lon"], "decimals": 3, "records": 3, "where": {"field": "code", "ne": "B"}}
+    change(new, path, scope={"subtree": "000000"}, fields=agreed("code", "division_code", "name", "lon"),
+           ceilings=[{"rows": 2, "per": "day"}, {"rows": 3, "per": "term"}], gate=gate)  # fmt: skip
+    found = one(desk.hub.whatif.diff(str(before), str(new), by="甲"), f"{NATION}.share")
+    assert (found.register.gained, found.ceilings) == (3, {"day": 2, "term": 3})
+    assert found.gate == GateMove(records=3, before=0, after=2), "B does not count, C has no place"
+    (note,) = [n for n in page.notes(found) if "waits" in n or "等待" in n]
+    assert "2" in note, "the ceiling of the term is not reached"
+    change(new, path, gate={**gate, "records": 2})
+    found = one(desk.hub.whatif.diff(str(before), str(new), by="甲"), f"{NATION}.share")
+    assert [n for n in page.notes(found) if "release" in n or "放行" in n]
 
 
 def test_a_contract_that_changes_names_whom_it_breaks_and_what_is_new(desk: Desk, new: Path) -> None:
