@@ -70,7 +70,14 @@ def proposed(route: str) -> Answer:
     return Answer(
         output=impact_outputs.CatalogProposed(route=route, layout=text),
         sheets=[Sheet(columns=(), rows=[(line,) for line in lines], bare=True)] if lines else [],
-        words=[] if text else [say("没有未声明的列", "nothing came that is not declared")],
+        words=[
+            say(
+                "逐列核对类型和分级, 再存进声明目录",
+                "judge each column's type and class, then save it in the home",
+            )
+            if text
+            else say("没有未声明的列", "nothing came that is not declared")
+        ],
     )
 
 
