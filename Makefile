@@ -64,7 +64,7 @@ stop: setup
 	@$(BIN)/python -m demo --stop
 
 test: setup
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder
 
 # Three quarters of an hour for all of them; what was survived has its rows in docs/reference/faults.md.
 faults: setup

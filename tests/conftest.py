@@ -8,13 +8,16 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from tests import postgres
 from tests.services import NEEDS
 
+E2E = "tests/e2e/"
 os.environ.setdefault("LEISHU_LANG", "en")  # sentences in tests are compared in one language
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="leishu-airflow-")  # importing Airflow writes there
@@ -23,18 +26,22 @@ settings.register_profile("leishu", deadline=None)  # no test is timed
 settings.load_profile("leishu")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where files run side by side each stays whole; those that start the demonstration go first, one by one."""
-    if config.getoption("dist", "no") == "no":
-        return
-    for item in items:
-        whole = (
-            "e2e"
-            if item.get_closest_marker("e2e") or item.path.parent.name == "e2e"
-            else item.nodeid.partition("::")[0]
-        )
-        item.add_marker(pytest.mark.xdist_group(whole))
-    items.sort(key=lambda item: item.path.parent.name != "e2e")
+class ByFile(LoadScopeScheduling):
+    """Files stay whole; those that start the demonstration are one: they run one after the other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "e2e" if nodeid.startswith(E2E) else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """How tests are dealt out where several run at a time."""
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several run at a time those that start the demonstration go first: they take longest."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: not item.nodeid.startswith(E2E))
 
 
 @pytest.fixture(scope="session")
