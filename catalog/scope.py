@@ -22,11 +22,20 @@ LONGEST = {"days": 36_600, "months": 1_200}  # a window's: a century
 def resolve(scope: RowScope, recipient: Platform, at: datetime) -> RowScope:
     """The scope as it is for this recipient at this instant: its subtree's code, its window's days."""
     subtree = recipient.division if scope.subtree == OWN else scope.subtree
-    return replace(scope, subtree=subtree, window=None if scope.window is None else _as_of(scope.window, at))
+    window = None if scope.window is None else _as_of(scope.window, china_day(at))
+    return replace(scope, subtree=subtree, window=window)
 
 
-def _as_of(window: Window, at: datetime) -> Window:
-    today = china_day(at)
+def turned(window: Window, before: date, today: date) -> list[tuple[date, date]]:
+    """The days, begun and ended without the last, that a moving window lost and won from one day to a later."""
+    old, new = _as_of(window, before), _as_of(window, today)
+    if old.since is None or new.since is None or old.until is None or new.until is None:
+        return []
+    day = timedelta(days=1)
+    return [(old.since, new.since), (old.until + day, new.until + day)]
+
+
+def _as_of(window: Window, today: date) -> Window:
     if window.days is not None:
         return Window(field=window.field, since=today - timedelta(days=window.days), until=today)
     if window.months is not None:

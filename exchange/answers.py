@@ -98,6 +98,8 @@ def note(connection: Connection, way: Way, id: int, receipt: Receipt, *, by: By,
     holdings.name_keys(connection, way.platform.id, way.contract, to_batch(keys, _NAMED))
     _hold(connection, way, batch, moved, first=first)
     counts = _count(connection, batch, first=first)
+    if first:
+        batches.count_given(connection, id, NO)
     final = moved.filter(
         pl.col("state").is_in(["accepted", "refused"]) & pl.col("was").is_in(["waiting", "sent"])
     )

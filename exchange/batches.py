@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
@@ -12,15 +12,17 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from catalog.agreement import Agreement
+from catalog.calendar import china_day
 from catalog.contract import Contract
 from catalog.declaration import digest, dump, parse
 from catalog.entry import Entry
 from catalog.errors import LeishuError
 from catalog.platform import Platform
 from exchange.batch import Counts, batch_name, next_number
+from exchange.database import statement
 from exchange.declarations import Way
 from exchange.route import Route
-from exchange.tables import batches, cursors, drained, revisions, scans
+from exchange.tables import batches, cursors, drained, holdings, revisions, scans
 
 OPEN = ("staged", "blocked", "sending")
 RULE = "rule"  # direction of what a person decided, beside collect, up, down and across
@@ -51,6 +53,8 @@ class Batch:
     drained_at: datetime | None
     agreement: str | None
     revision: str | None
+    decision: str | None
+    given: int | None
     counts: dict[str, int] = field(default_factory=dict)
     words: dict[str, str] | None = None
     started_at: datetime
@@ -77,9 +81,10 @@ def begin(
     since: datetime | None = None,
     drained_at: datetime | None = None,
     agreement: str | None = None,
+    given: int | None = None,
     words: LeishuError | None = None,
 ) -> int:
-    """The batch's id; the same route, slice and cursor give the same batch, until it is finished.
+    """The batch's id; the same route, slice and cursor give the same batch of a collect, until it is finished.
 
     What is selected once more over the same slice, under other terms or after a cancellation, is another.
     """
@@ -87,7 +92,7 @@ def begin(
     name = batch_name(way.route.id, *slice_)
     query = select(batches.c.id, batches.c.state)
     while there := connection.execute(query.where(batches.c.name == name)).one_or_none():
-        if there.state in (*OPEN, "set_aside"):
+        if way.route.direction == "collect" and there.state in (*OPEN, "set_aside"):
             return int(there.id)
         again += 1
         name = batch_name(way.route.id, *slice_, f"again {again}")
@@ -108,6 +113,7 @@ def begin(
         "drained_at": drained_at,
         "agreement": agreement,
         "revision": revision,
+        "given": given,
         "words": _words(words),
         "started_at": at,
     }
@@ -212,17 +218,57 @@ def drain(connection: Connection, route: str, at: datetime | None) -> None:
         connection.execute(row.on_conflict_do_update(index_elements=["route"], set_={"at": at}))
 
 
-def scan_of(connection: Connection, route: str, revision: str) -> tuple[int, int]:
-    """The change number up to which this share has compared under this revision; (0, -1) under a new one."""
-    query = select(scans.c.position, scans.c.ordinal, scans.c.revision).where(scans.c.route == route)
-    row = connection.execute(query).one_or_none()
-    return (row.position, row.ordinal) if row is not None and row.revision == revision else (0, -1)
+@dataclass(frozen=True, kw_only=True)
+class Scan:
+    """How far a share has compared."""
+
+    change: tuple[int, int] = (0, -1)  # change number that it has compared up to
+    owed: tuple[int, int] | None = None  # from behind here on something that may go was kept back
+    day: date | None = None  # as of which a window of time that moves was compared
 
 
-def move_scan(connection: Connection, route: str, change: tuple[int, int], revision: str) -> None:
-    values = {"position": change[0], "ordinal": change[1], "revision": revision}
+def scan_of(connection: Connection, route: str, revision: str) -> Scan:
+    """How far this share has compared under this revision; from the beginning under a new one."""
+    row = connection.execute(select(scans).where(scans.c.route == route)).one_or_none()
+    if row is None or row.revision != revision:
+        return Scan()
+    owed = None if row.owed_position is None else (row.owed_position, row.owed_ordinal)
+    return Scan(change=(row.position, row.ordinal), owed=owed, day=row.day)
+
+
+def move_scan(connection: Connection, route: str, scan: Scan, revision: str) -> None:
+    owed = scan.owed or (None, None)
+    values = {
+        "position": scan.change[0],
+        "ordinal": scan.change[1],
+        "revision": revision,
+        "owed_position": owed[0],
+        "owed_ordinal": owed[1],
+        "day": scan.day,
+    }
     row = upsert(scans).values(route=route, **values)
     connection.execute(row.on_conflict_do_update(index_elements=["route"], set_=values))
+
+
+def scan_anew(connection: Connection, route: str) -> None:
+    """Compare all again: what was compared counts for nothing any more."""
+    move_scan(connection, route, Scan(), "")
+
+
+def count_given(connection: Connection, id: int, no: Sequence[str]) -> None:
+    """What the batch gave, as its movements have it; ``no``: the codes of a refusal."""
+    row = connection.execute(statement("given_rows"), {"batch": id, "no": list(no)}).one_or_none()
+    if row is not None:
+        connection.execute(update(batches).where(batches.c.id == id).values(given=row.given))
+
+
+def decide(connection: Connection, id: int, *, at: datetime) -> str:
+    """决定编号 of the batch's decision: yyyymmdd of Asia/Shanghai and six digits, counted over the hub's day.
+
+    The last thing in its transaction: the day's count is held until the commit.
+    """
+    names = {"batch": id, "day": f"{china_day(at):%Y%m%d}"}
+    return str(connection.execute(statement("number_decision"), names).scalar_one())
 
 
 def _keep(connection: Connection, name: str, kind: str, id: str, content: str, at: datetime) -> None:
@@ -304,6 +350,15 @@ def field_sets(connection: Connection, names: Sequence[str]) -> dict[str, frozen
     return {
         d: frozenset(f for f in msgspec.json.decode(content, type=list[str]) if "|" not in f)
         for d, content in connection.execute(query)
+    }
+
+
+def field_terms(connection: Connection, platform: str, contract: str) -> dict[str, frozenset[str]]:
+    """Each set of fields by which the platform holds copies: ``name``, or ``name|mask|options``."""
+    held = select(holdings.c.fields).where(holdings.c.platform == platform, holdings.c.contract == contract)
+    query = select(revisions.c.digest, revisions.c.content).where(revisions.c.digest.in_(held.distinct()))
+    return {
+        d: frozenset(msgspec.json.decode(content, type=list[str])) for d, content in connection.execute(query)
     }
 
 

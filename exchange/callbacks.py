@@ -27,7 +27,7 @@ from catalog.errors import LeaseLost, LeishuError, Refused
 from connectors.seam import RECEIPT_ROWS, Receipt
 from exchange import answers, batches
 from exchange.batches import Batch
-from exchange.settle import said
+from exchange.leave import said
 from exchange.stores import Stores
 from exchange.tables import batches as batch_table
 from exchange.tables import callbacks, outbox

@@ -83,6 +83,12 @@ def dues(connection: Connection, kind: str) -> dict[str, datetime | None]:
     return {r.subject: r.due_at for r in connection.execute(query)}
 
 
+def ended(connection: Connection, kind: str, batch: int, outcome: str) -> bool:
+    """Whether one of this kind about this batch ended so."""
+    query = select(cases.c.id).where(cases.c.kind == kind, cases.c.batch == batch, cases.c.outcome == outcome)
+    return connection.execute(query).first() is not None
+
+
 def end_about(connection: Connection, kind: str, subject: str, outcome: str, *, at: datetime) -> None:
     """Close the open one of this kind about this subject: what it waited for has come."""
     connection.execute(

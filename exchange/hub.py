@@ -12,7 +12,6 @@ from typing import Any, Literal, TypeVar
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from catalog.authorise import FieldDecision
 from catalog.errors import (
     Blocked,
     DeclarationError,
@@ -57,6 +56,7 @@ from exchange.database import Database
 from exchange.dispute import Disputes
 from exchange.dossier import Dossiers
 from exchange.embedded import start as start_embedded
+from exchange.explaining import Explanation
 from exchange.identity import Identities
 from exchange.keys import FileKeyring
 from exchange.lags import Lags
@@ -66,6 +66,7 @@ from exchange.migrations import migrate
 from exchange.pauses import Pauses
 from exchange.recall import Recalls
 from exchange.reconcile import Reconciliation
+from exchange.releases import Releases
 from exchange.replay import Replays
 from exchange.settings import Settings
 from exchange.staging import Staging
@@ -124,6 +125,7 @@ class Hub:
         self.audits = Audits(stores, clock)
         self.canaries = Canaries(stores, clock, Hub)
         self.agreements = Agreements(stores, clock)
+        self.releases = Releases(stores, clock)
         self.lags = Lags(stores, clock)
         self.lists = ListsDesk(stores, clock)
         self.whatif = WhatIf(stores, clock)
@@ -217,7 +219,7 @@ class Hub:
             elif way == "settle":
                 due = [r for r in routes if batches.unsettled(connection, r)]
             else:
-                due = share.behind(self._stores, connection, routes)
+                due = share.behind(self._stores, connection, routes, at=at)
         size = max(1, self._stores.settings.shard_routes)
         alone = [r for r in due if self._platform(r) in doubtful]
         due = [r for r in due if r not in alone]
@@ -350,9 +352,11 @@ class Hub:
         self._stores.declarations.sound("platforms", platform)
         return self._stores.link(platform).test()
 
-    def explain(self, record: str, platform: str) -> dict[str, list[FieldDecision]]:
-        """Field by field what the platform may have of this record, by contract and uid."""
-        return explaining.explain(self._stores, record, platform, at=self._clock())
+    def explain(
+        self, record: str, platform: str, *, purpose: str | None = None, at: datetime | None = None
+    ) -> list[Explanation]:
+        """Field by field what the platform may have of this record and why; ``at``: as it was decided then."""
+        return explaining.explain(self._stores, record, platform, at=self._clock(), purpose=purpose, then=at)
 
     def verify(self, witness: Path | None) -> list[Break]:
         """The ledger's breaks, against the witness file (ours, or a copy kept elsewhere).

@@ -105,7 +105,7 @@ def take(
         if what == "approve":  # what was withdrawn or changed meanwhile is looked through from the start
             for way in stores.declarations.ways.values():
                 if way.agreement is not None and way.agreement.id == agreement.id:
-                    batches.move_scan(connection, way.route.id, (0, -1), "")
+                    batches.scan_anew(connection, way.route.id)
 
 
 @contextmanager

@@ -33,6 +33,7 @@ def cancelled(connection: Connection, way: Way, batch: Batch, why: LeishuError, 
     if attempts:
         connection.execute(statement("hold_maybe"), names)
     connection.execute(update(movements).where(movements.c.batch == batch.id).values(state="cancelled"))
+    batches.count_given(connection, batch.id, ())
     before = Counts.from_dict(batch.counts)
     counts = Counts(
         selected=before.selected, held=before.selected - before.withheld, withheld=before.withheld

@@ -26,10 +26,13 @@ from sqlalchemy import (
     select,
     text,
     union_all,
+    update,
 )
 
 from catalog.contract import Contract
 from exchange import links, register, standings
+from exchange.answers import NO
+from exchange.database import statement
 from exchange.tables import batches, commits, entries, movements
 
 _FIELDS = entries.c.facts["fields"].as_string()
@@ -142,8 +145,19 @@ def yielded(
     )
 
 
+def _given(connection: Connection) -> dict[int, int]:
+    """The batches of which the rows that count against a ceiling are others by the evidence, and how many."""
+    made = connection.execute(statement("given_rows"), {"batch": None, "no": list(NO)})
+    told = dict(
+        connection.execute(select(batches.c.id, batches.c.given).where(batches.c.given.is_not(None))).all()
+    )
+    return {r.id: int(r.given) for r in made if told[r.id] != r.given}
+
+
 def rebuild(connection: Connection, contracts: Sequence[Contract], *, check: bool) -> dict[str, int]:
     """How many holdings, cursors, links and standings differ from the evidence; without ``check`` they are made equal.
+
+    ``given`` beside them where the volume that a share is told to have used differs.
 
     A copy that a platform refused to change, and one of which it is not known whether it arrived, count
     by their version alone: the words in between are the movement's own.
@@ -172,7 +186,12 @@ def rebuild(connection: Connection, contracts: Sequence[Contract], *, check: boo
         ).scalar_one(),
         "standings": standings.rebuild(connection, check=check),
     }
+    given = _given(connection)
+    if given:
+        counts["given"] = len(given)
     if not check:
+        for id, rows in given.items():
+            connection.execute(update(batches).where(batches.c.id == id).values(given=rows))
         # What was seen of a sender's own order is a guard, not a fact: it stays where the holding stays.
         connection.execute(
             text(

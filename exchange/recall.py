@@ -134,7 +134,7 @@ class Recalls:
         """Changes were passed over meanwhile: every share of the contract compares with its holdings anew."""
         for way in self._stores.declarations.ways.values():
             if way.contract.id == row.contract and way.route.direction != "collect" and row.mode == WITHDRAW:
-                batches.move_scan(connection, way.route.id, (0, -1), "")
+                batches.scan_anew(connection, way.route.id)
         platforms = select(followed.c.platform).where(followed.c.matter == f"recall/{row.id}")
         for platform in connection.execute(platforms).scalars():
             cases.end_about(connection, PURPOSE, f"recall/{row.id}/{platform}", LIFTED, at=at)

@@ -8,7 +8,7 @@ number is (ledger position of its batch, ordinal).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import date, datetime, time
 from functools import cache
 from typing import Any
 
@@ -32,10 +32,12 @@ from sqlalchemy import (
     Text,
     cast,
     delete,
+    false,
     func,
     insert,
     inspect,
     literal,
+    or_,
     select,
     text,
     union_all,
@@ -46,6 +48,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.schema import CreateSchema
 from sqlalchemy.types import TypeEngine
 
+from catalog.calendar import CHINA
 from catalog.contract import DIVISION, Contract
 from catalog.shape import Field
 from exchange.database import copy_in, copy_out
@@ -428,6 +431,21 @@ def chosen(
         query = query if since is None else query.where(entries.c.at >= since)
         query = query if until is None else query.where(entries.c.at < until)
     return list(connection.execute(query.order_by(table.c.uid)).scalars())
+
+
+def within_days(
+    connection: Connection, contract: Contract, field: str, spans: Sequence[tuple[date, date]]
+) -> list[str]:
+    """The live records' uids whose ``field`` lies in one of these spans of days of Asia/Shanghai, the last day out."""
+    table = tables(contract)[0]
+    column = table.c[field]
+
+    def begun(day: date) -> date:
+        return day if isinstance(column.type, Date) else datetime.combine(day, time.min, CHINA)
+
+    within = or_(false(), *((column >= begun(a)) & (column < begun(b)) for a, b in spans))
+    query = select(table.c.uid).where(table.c.op != "d", within).order_by(table.c.uid)
+    return list(connection.execute(query).scalars())
 
 
 def existing(connection: Connection, contract: Contract, field: str, values: Sequence[str]) -> pa.Array:

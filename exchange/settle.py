@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from catalog.errors import LeishuError, NotAuthorised
 from connectors.seam import Payload
-from exchange import answers, batches, gate, holdings, outbox, signatures, standings
+from exchange import answers, batches, gate, leave, outbox
 from exchange.batch import Counts
-from exchange.batches import Batch
-from exchange.declarations import Way
-from exchange.ledger import Entry
 from exchange.stores import Stores, kill_point
 
 
@@ -19,13 +15,15 @@ def deliver(stores: Stores, batch_id: int, *, at: datetime) -> Counts:
     """Send one prepared batch with its key, and note the receipt. Leave is asked again first."""
     with stores.database.transaction() as connection:
         batch = batches.get(connection, batch_id)
+    if batch.state == leave.HELD:
+        return Counts()  # a person's release is waited for
     if batch.state != "sending":
         return Counts.from_dict(batch.counts)
     way = stores.declarations.way(batch.route)
     with stores.leased(batch.route) as token:
-        withdrawn = _withdrawn(stores, way, batch, at)
+        withdrawn = leave.stands(stores, way, batch, at)
         if withdrawn is not None:
-            return _cancel(stores, way, batch, token, withdrawn, at)
+            return leave.cancel(stores, way, batch, token, withdrawn, at)
         if gate.admit(stores, way.platform, at=at) is not None:
             return Counts.from_dict(batch.counts)
         with stores.database.transaction() as connection:
@@ -49,64 +47,10 @@ def deliver(stores: Stores, batch_id: int, *, at: datetime) -> Counts:
             noted = answers.note(connection, way, batch.id, receipt, by="answer", at=at)
             settled = noted.batch.state == "settled"
             entries.append(
-                said(way, batch, noted.counts, "batch_settled" if settled else "payload_delivered")
+                leave.said(way, batch, noted.counts, "batch_settled" if settled else "payload_delivered")
             )
         kill_point("share.recorded")
         return noted.counts
-
-
-def said(way: Way, batch: Batch, counts: Counts, kind: str) -> Entry:
-    """The entry of what a batch came to."""
-    return Entry(
-        kind=kind,
-        subject=batch.name,
-        facts={
-            "batch": batch.id,
-            "route": way.route.id,
-            "number": batch.number,
-            "platform": way.platform.id,
-            "contract": way.contract.id,
-            "counts": counts.to_dict(),
-        },
-    )
-
-
-def _withdrawn(stores: Stores, way: Way, batch: Batch, at: datetime) -> LeishuError | None:
-    """Why the leave under which the batch was prepared stands no more; None while it does.
-
-    A batch that takes back alone needs none.
-    """
-    with stores.database.transaction() as connection:
-        gives = holdings.gives(connection, batch.id)
-        if gives:
-            signatures.check(stores, connection, way)  # what was prepared waits for its signature
-        recalled = gives and holdings.gives_barred(connection, batch.id)
-    if recalled:
-        return NotAuthorised(
-            f"批次 {batch.number} 备好后其中有记录被撤回, 已取消, 将重选",
-            f"a record of batch {batch.number} was recalled after it was prepared: it is selected anew",
-        )
-    if gives:
-        try:
-            with stores.database.transaction() as connection:
-                standings.grant(connection, way, at=at)
-        except NotAuthorised as error:
-            return error
-    if way.revision != batch.revision:
-        return NotAuthorised(
-            f"批次 {batch.number} 备好后声明有变, 已取消, 将按新声明重选",
-            f"declarations changed after batch {batch.number} was prepared: it is selected anew",
-        )
-    return None
-
-
-def _cancel(stores: Stores, way: Way, batch: Batch, token: int, why: LeishuError, at: datetime) -> Counts:
-    """Send nothing; where an earlier attempt's outcome is unknown the copies are a maybe."""
-    with stores.closing(batch.route, token, batch=None, at=at) as (connection, entries):
-        counts = outbox.cancelled(connection, way, batch, why, at=at)
-        batches.move_scan(connection, batch.route, (0, -1), "")
-        entries.append(said(way, batch, counts, "release_cancelled"))
-    return counts
 
 
 def settle(stores: Stores, route: str, *, at: datetime) -> Sequence[Counts]:
@@ -133,7 +77,7 @@ def settle(stores: Stores, route: str, *, at: datetime) -> Sequence[Counts]:
             with stores.closing(route, token, batch=None, at=at) as (connection, entries):
                 noted = answers.note(connection, way, batch.id, receipt, by="poll", at=at)
                 if noted.entry is not None:
-                    entries.append(said(way, batch, noted.counts, noted.entry))
+                    entries.append(leave.said(way, batch, noted.counts, noted.entry))
                     done.append(noted.counts)
             kill_point("settle.noted")
     return done

@@ -1,4 +1,4 @@
-"""Standings: where an agreement stands in its life, as the ledger's steps left it; and the grants that follow.
+"""Standings: where an agreement stands in its life and what one recipient used of it; and the grants that follow.
 
 Each step is an entry; ``after`` says what it makes of the standing, when it is taken and when the table is
 made anew from the ledger.
@@ -7,20 +7,21 @@ made anew from the ledger.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import replace
+from datetime import date, datetime, time
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from catalog import authorise
-from catalog.agreement import Agreement, Grant, Life, Standing
-from catalog.calendar import china_day
+from catalog.agreement import Agreement, Grant, Life, Per, Standing
+from catalog.calendar import CHINA, china_day
 from catalog.errors import NotAuthorised
 from exchange.declarations import Way
+from exchange.tables import batches, standings
 from exchange.tables import entries as ledger
-from exchange.tables import standings
 
 Row = Mapping[str, Any]  # of the table
 COLUMNS = tuple(c.name for c in standings.c)
@@ -106,18 +107,69 @@ def of(connection: Connection, agreement: Agreement) -> Standing:
     return stands(row(connection, agreement.id), agreement)
 
 
-def grant(connection: Connection, way: Way, *, at: datetime, purpose: str | None = None) -> Grant:
+def at_position(connection: Connection, agreement: Agreement, position: int) -> Standing:
+    """Where it stood at this ledger position, by the steps that the ledger has up to it."""
+    e, made = ledger.c, None
+    steps = select(e.kind, e.facts, e.at).where(e.kind.in_(LEADS), e.subject == agreement.id)
+    for step in connection.execute(steps.where(e.position <= position).order_by(e.position)):
+        made = after(made, step.kind, agreement.id, step.facts, step.at)
+    return stands(made, agreement)
+
+
+def begins(per: Per, agreement: Agreement, at: datetime) -> datetime:
+    """The first instant of the period of a ceiling in which ``at`` lies."""
+    today = china_day(at)
+    first: dict[Per, date] = {
+        "day": today,
+        "month": today.replace(day=1),
+        "year": today.replace(month=1, day=1),
+        "term": agreement.valid_from,
+    }
+    return datetime.combine(first[per], time.min, CHINA)
+
+
+def used(
+    connection: Connection,
+    agreement: Agreement,
+    platform: str,
+    *,
+    at: datetime,
+    but: int | None = None,
+    past: bool = False,
+) -> dict[Per, int]:
+    """Rows that this recipient was given under the agreement, by the period of each of its ceilings.
+
+    A row counts once, on the day on which its delivery was noted; until then, from the decision to send it
+    on, it counts today. ``but``: a batch that is left out. ``past``: as it was then, not as it is.
+    """
+    out: dict[Per, int] = {}
+    for ceiling in agreement.ceilings:
+        b = batches.c
+        query = select(func.coalesce(func.sum(b.given), 0)).where(
+            b.agreement == agreement.id,
+            b.platform == platform,
+            b.given > 0,
+            b.closed_at.is_(None) | (b.closed_at >= begins(ceiling.per, agreement, at)),
+        )
+        if but is not None:
+            query = query.where(b.id != but)
+        if past:
+            query = query.where(b.started_at <= at)
+        out[ceiling.per] = int(connection.execute(query).scalar_one())
+    return out
+
+
+def grant(
+    connection: Connection, way: Way, *, at: datetime, purpose: str | None = None, but: int | None = None
+) -> Grant:
     """Leave to send on this route at ``at``, as the agreement stands in this transaction, or NotAuthorised.
 
-    ``purpose``: what is asked; None: what the route is for.
+    ``purpose``: what is asked; None: what the route is for. ``but``: a batch that does not count as used yet.
     """
-    if way.agreement is not None and (way.agreement.ceilings or way.agreement.gate):
-        id = way.agreement.id
-        raise NotAuthorised(
-            f"共享授权 {id} 的数量上限和汇聚关口尚不能执行",
-            f"the ceilings and the gate of agreement {id} are not kept yet",
-        )
     standing = None if way.agreement is None else of(connection, way.agreement)
+    if way.agreement is not None and standing is not None and way.agreement.ceilings:
+        volume = used(connection, way.agreement, way.platform.id, at=at, but=but)
+        standing = replace(standing, used=volume)
     return granted(way, standing, at=at, purpose=purpose)
 
 
@@ -144,3 +196,10 @@ def rebuild(connection: Connection, *, check: bool) -> int:
         if made:
             connection.execute(insert(standings), list(made.values()))
     return differ
+
+
+def lock(connection: Connection, way: Way) -> None:
+    """One decision at a time on what this recipient may still be given under the agreement, to the commit."""
+    if way.agreement is not None and (way.agreement.ceilings or way.agreement.gate):
+        names = {"name": f"volume/{way.agreement.id}/{way.platform.id}"}
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), names)

@@ -11,6 +11,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     ForeignKey,
     Identity,
@@ -79,12 +80,27 @@ batches = Table(
     Column("drained_at", Instant),  # collect: when the fetch began that read it to its end
     Column("agreement", Text),  # share: the grant's
     Column("revision", Text),  # digest of the declarations that decided
+    Column("decision", Text, unique=True),  # share: 决定编号 yyyymmdd + 6 digits, of the hub and day
+    Column("given", BigInteger),  # share: rows that count against the agreement's ceilings
     Column("counts", JSONB, nullable=False, server_default=text("'{}'::jsonb")),  # the equation's terms
     Column("words", JSONB),  # {zh, en}: why it was set aside or blocked
     Column("started_at", Instant, nullable=False),
     Column("closed_at", Instant),
     Column("settled_at", Instant),
     UniqueConstraint("route", "number"),
+)
+Index(
+    "batches_given",
+    batches.c.agreement,
+    batches.c.platform,
+    batches.c.closed_at,
+    postgresql_where=text("given > 0"),
+)
+decisions = Table(  # how many were numbered on a day
+    "decisions",
+    metadata,
+    Column("day", Text, primary_key=True),
+    Column("last", BigInteger, nullable=False),
 )
 Index("batches_route", batches.c.route, batches.c.id)
 Index("batches_unsettled", batches.c.route, postgresql_where=text("state = 'delivered'"))
@@ -109,6 +125,9 @@ scans = Table(  # share: how far the changes were compared; a hint, for holdings
     Column("position", BigInteger, nullable=False),  # change number: of the ledger …
     Column("ordinal", Integer, nullable=False),  # … and within the batch
     Column("revision", Text, nullable=False),  # of the declarations that it was compared under
+    Column("owed_position", BigInteger),  # from here on something was kept back: the volume was used up …
+    Column("owed_ordinal", Integer),  # … or a person's release was waited for
+    Column("day", Date),  # as of which a window of time that moves was compared
 )
 runs = Table(  # how each route's last run ended; operational, not evidence
     "runs",

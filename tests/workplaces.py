@@ -86,7 +86,7 @@ class Place:
         """What holds at rest of any story."""
         with self.hub() as hub:
             assert hub.verify(None) == []
-            assert hub.rebuild(check=True) == {"holdings": 0, "cursors": 0, "links": 0}
+            assert hub.rebuild(check=True) == {"holdings": 0, "cursors": 0, "links": 0, "standings": 0}
             assert all(r.closes for r in hub.statement())
 
 

@@ -106,3 +106,16 @@ def agreements_letter(
     return task(
         "agreements letter", json, "agreements", "letter", id, out=out, application=application, number=number
     )
+
+
+@agreements.command(
+    "release", cls=Command, help=say("放行: 汇聚关口暂存的一个批次, 由申请人以外的人", "release a batch that the aggregate gate holds; by another than who applied")
+)  # fmt: skip
+def agreements_release(
+    decision: Annotated[
+        str, typer.Argument(metavar="DECISION", help=say("决定编号", "the decision's number"))
+    ],
+    reason: Reason,
+    json: Json = False,
+) -> Task:
+    return task("agreements release", json, "releasing", "release", decision, reason=reason)

@@ -267,9 +267,16 @@ def trace(
 def explain(
     record: Record,
     platform: Annotated[str, typer.Option("--for", metavar="PLATFORM", help=say("平台", "the platform"))],
+    purpose: Annotated[
+        str | None, typer.Option("--purpose", metavar="TEXT", help=say("用途", "what it is asked for"))
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="TIME", help=say("按那一刻的决定, 如 2026-03-01T09:00 (北京时间)", "as it was decided then: 2026-03-01T09:00 (Asia/Shanghai)")),
+    ] = None,
     json: Json = False,
-) -> Task:
-    return task("explain", json, "records", "explain", record, platform)
+) -> Task:  # fmt: skip
+    return task("explain", json, "records", "explain", record, platform, purpose=purpose, at=at)
 
 
 @app.command(

@@ -9,7 +9,11 @@ from exchange.cli import opening, outputs
 from exchange.cli.task import Answer, Code, Sheet, WrongUse
 from exchange.cli.words import many
 
-TABLES = {"holdings": ("在外副本", "holdings"), "cursors": ("游标", "cursors")}
+TABLES = {
+    "holdings": ("在外副本", "holdings"),
+    "cursors": ("游标", "cursors"),
+    "given": ("用去的数量", "volume used"),
+}
 
 
 def verify(witness: Path | None) -> Answer:

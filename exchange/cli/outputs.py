@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from catalog.authorise import FieldDecision
 from catalog.errors import Problem
 from connectors.seam import Step
 from exchange.acts import Skipped
@@ -27,6 +26,7 @@ from exchange.cli.identity_outputs import (
 from exchange.cli.impact_outputs import CatalogApproved, CatalogDiffed, CatalogProposed
 from exchange.cli.lists_outputs import CatalogLists
 from exchange.cli.papers_outputs import CatalogExport, CatalogImport
+from exchange.cli.terms_outputs import AgreementRelease, Explain
 from exchange.cli.usage_outputs import CatalogUsage
 from exchange.conflicts import Conflict
 from exchange.dispute import Dispute
@@ -322,23 +322,6 @@ class LedgerRebuild:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Explained:
-    """What a platform may have of one record."""
-
-    contract: str
-    uid: str
-    fields: list[FieldDecision]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Explain:
-    """leishu explain"""
-
-    platform: str
-    records: list[Explained]
-
-
-@dataclass(frozen=True, kw_only=True)
 class BackfillList:
     """leishu backfill list"""
 
@@ -453,6 +436,7 @@ COMMANDS: tuple[tuple[str, type], ...] = (
     ("agreements withdraw", AgreementStep),
     ("agreements recall", AgreementRecall),
     ("agreements letter", AgreementLetter),
+    ("agreements release", AgreementRelease),
     ("catalog export", CatalogExport),
     ("catalog import", CatalogImport),
     ("catalog lists", CatalogLists),

@@ -6,13 +6,14 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from catalog.errors import say
-from exchange.cli import opening, outputs, partners, words
+from exchange.cli import opening, outputs, partners, terms_outputs, words
 from exchange.cli.display import moment
 from exchange.cli.given import instant
 from exchange.cli.task import Answer, Code, Sheet
 from exchange.cli.words import title
 
 if TYPE_CHECKING:
+    from exchange.explaining import Explanation
     from exchange.views import QuarantineRow, Trace
 
 
@@ -67,15 +68,27 @@ def _traced(one: Trace) -> list[Sheet]:
     return [events, copies]
 
 
-def explain(record: str, platform: str) -> Answer:
-    """Field by field what the platform may have of the record, and why."""
+def explain(record: str, platform: str, *, purpose: str | None, at: str | None) -> Answer:
+    """Field by field what the platform may have of the record, and why; or as it was decided at an instant."""
+    then = None if at is None else instant("--at", at)
     with opening.opened() as hub:
         partners.known(hub, platform)
-        decided = hub.explain(record, platform)
-    found = []
-    for name, fields in decided.items():
-        contract, _, uid = name.rpartition("/")
-        found.append(outputs.Explained(contract=contract, uid=uid, fields=fields))
+        found = hub.explain(record, platform, purpose=purpose, at=then)
+    said = [note for one in found if (note := _of(one))] or ([] if found else [_not_found()])
+    return Answer(
+        output=terms_outputs.Explain(platform=platform, at=then, records=found),
+        sheets=[_explained(one, platform) for one in found if one.fields],
+        words=said,
+        code=Code.DONE if found else Code.FINDING,
+    )
+
+
+def _of(one: Explanation) -> str:
+    note = say(one.note_zh, one.note_en)
+    return f"{one.contract} {one.uid} {one.route or one.agreement or ''}: {note}" if note else ""
+
+
+def _explained(one: Explanation, platform: str) -> Sheet:
     columns = (
         say("信息项", "field"),
         say("名称", "title"),
@@ -83,24 +96,17 @@ def explain(record: str, platform: str) -> Answer:
         say("脱敏", "mask"),
         say("原因", "reason"),
     )
-    sheets = [
-        Sheet(
-            title=f"{one.contract} {one.uid} → {platform}",
-            columns=columns,
-            rows=[
-                (f.field, say(f.title, f.title_en or f.title), title(words.DECISIONS, f.decision), f.mask or "-",
-                 say(f.reason_zh, f.reason_en))
-                for f in one.fields
-            ],
-        )
-        for one in found
-    ]  # fmt: skip
-    return Answer(
-        output=outputs.Explain(platform=platform, records=found),
-        sheets=sheets,
-        words=[] if found else [_not_found()],
-        code=Code.DONE if found else Code.FINDING,
-    )
+    decided = "" if one.decision is None else say(f"决定 {one.decision}", f"decision {one.decision}")
+    ground = [one.route, one.agreement, one.revision and one.revision[:12], decided]
+    return Sheet(
+        title=" · ".join([f"{one.contract} {one.uid} → {platform}", *(g for g in ground if g)]),
+        columns=columns,
+        rows=[
+            (f.field, say(f.title, f.title_en or f.title), title(words.DECISIONS, f.decision), f.mask or "-",
+             say(f.reason_zh, f.reason_en))
+            for f in one.fields
+        ],
+    )  # fmt: skip
 
 
 def quarantined(*, route: str | None, limit: int) -> Answer:

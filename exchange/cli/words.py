@@ -115,6 +115,8 @@ CASES: Titles = MappingProxyType({
     "provision": ("同意共享待提供", "consented data to be provided"),
     "expiry": ("共享授权将到期", "agreement about to end"),
     "drift": ("来件有未声明的内容", "undeclared content"),
+    "ceiling": ("授权数量用完", "volume used up"),
+    "gate": ("待放行的批次", "waits for a release"),
 })  # fmt: skip
 LETTERS: Titles = MappingProxyType({
     "application": ("申请函", "application"), "notice": ("补正告知函", "notice of missing materials"),

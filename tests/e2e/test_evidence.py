@@ -114,7 +114,7 @@ def test_tables_that_were_altered_are_made_anew(scene: Scene) -> None:
     """Holdings lost, changed and invented, and a cursor moved: counted, then as they were."""
     assert scene.settings.url is not None
     before = tables(scene)
-    assert scene.hub.rebuild(check=True) == {"holdings": 0, "cursors": 0, "links": 0}
+    assert scene.hub.rebuild(check=True) == {"holdings": 0, "cursors": 0, "links": 0, "standings": 0}
     with psycopg.connect(scene.settings.url) as connection:
         connection.execute(
             "DELETE FROM leishu.holdings WHERE (platform, uid) IN"

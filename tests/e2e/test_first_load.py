@@ -246,5 +246,5 @@ def test_run_again_changes_nothing(loaded: Loaded) -> None:
 
 def test_the_ledger_is_whole_and_the_tables_follow_from_it(loaded: Loaded) -> None:
     assert loaded.scene.hub.verify(None) == []
-    assert loaded.scene.hub.rebuild(check=True) == {"holdings": 0, "cursors": 0, "links": 0}
+    assert loaded.scene.hub.rebuild(check=True) == {"holdings": 0, "cursors": 0, "links": 0, "standings": 0}
     assert loaded.scene.hub.maintain()["swept"] >= 0

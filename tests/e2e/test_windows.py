@@ -28,4 +28,4 @@ def test_a_batch_that_fills_many_windows_is_shared_whole(
             "SELECT count(*) AS n FROM leishu.batches WHERE direction <> 'collect' AND platform = 'shaoxing'"
         )
         assert numbers[0]["n"] > 3, "the windows were smaller than the load"
-        assert scene.hub.rebuild(check=True) == {"holdings": 0, "cursors": 0, "links": 0}
+        assert scene.hub.rebuild(check=True) == {"holdings": 0, "cursors": 0, "links": 0, "standings": 0}

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hmac
 from sqlalchemy import Connection, text
 
 from catalog.masks import MASKS
-from exchange import batches, collect, enter, leases, ledger, outbox, settle
+from exchange import batches, collect, enter, leases, leave, ledger, outbox
 from exchange.ledger import Entry, Position
 from exchange.stores import Stores
 
@@ -59,7 +59,7 @@ def lease_fence(patch: Patch) -> None:
 
 def leave_at_sending(patch: Patch) -> None:
     """Leave is not asked again at the moment of sending."""
-    patch.setattr(settle, "_withdrawn", nothing)
+    patch.setattr(leave, "stands", nothing)
 
 
 def ledger_hash(patch: Patch) -> None:

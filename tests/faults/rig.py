@@ -339,7 +339,7 @@ class Rig:
         assert all(n <= dict(decided)[route] for route, n in sent), f"{sent} sent of {decided} decided"
         with self.hub() as opened:
             assert opened.verify(None) == []
-            assert opened.rebuild(check=True) == {"holdings": 0, "cursors": 0, "links": 0}
+            assert opened.rebuild(check=True) == {"holdings": 0, "cursors": 0, "links": 0, "standings": 0}
             for row in opened.statement():
                 assert row.closes, row
                 assert row.settled, row

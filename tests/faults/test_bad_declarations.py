@@ -123,7 +123,7 @@ def test_what_is_sound_still_runs(postgres_server: str, tmp_path: Path) -> None:
             for contract in CONTRACTS:
                 own, sent = hubs.expected(scene.world, platform, contract)
                 assert len(scene.rows(platform, contract)) == len(own) + len(sent)
-        assert scene.hub.rebuild(check=True) == {"holdings": 0, "cursors": 0, "links": 0}
+        assert scene.hub.rebuild(check=True) == {"holdings": 0, "cursors": 0, "links": 0, "standings": 0}
 
 
 def test_an_agreement_decides_at_the_moment_of_sending(postgres_server: str, tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_an_agreement_decides_at_the_moment_of_sending(postgres_server: str, tmp
         assert members(scene, "legalRepName") == len(sent)
         got = {r["unit_code"]: r["legal_rep_name"] for r in scene.rows("national", UNIT)}
         assert got == {key: row["legal_rep_name"] for key, row in sent.items()}
-        assert scene.hub.rebuild(check=True) == {"holdings": 0, "cursors": 0, "links": 0}
+        assert scene.hub.rebuild(check=True) == {"holdings": 0, "cursors": 0, "links": 0, "standings": 0}
         assert scene.pump().counts == []
 
 

@@ -246,7 +246,7 @@ def test_one_batch_one_effect_one_receipt(killed: Killed, twin: Scene) -> None:
 
 def test_the_ledger_is_whole_and_yields_the_tables(killed: Killed) -> None:
     assert killed.scene.hub.verify(None) == []
-    assert killed.scene.hub.rebuild(check=True) == {"holdings": 0, "cursors": 0, "links": 0}
+    assert killed.scene.hub.rebuild(check=True) == {"holdings": 0, "cursors": 0, "links": 0, "standings": 0}
 
 
 def test_what_was_sent_and_not_yet_noted_is_no_edit_of_its_receiver(killed: Killed, twin: Scene) -> None:

@@ -214,6 +214,10 @@ def _allowed(agreement: Agreement, entry: Entry, contract: Contract, life: str, 
         and not any(f.classified for f in entry.fields)
         and all(f.name in named for f in agreement.fields)
         and all(contract.by_name[f.name].sensitivity != "L3" or f.legal_basis for f in agreement.fields)
+        and (
+            all(f.mask is None or not MASKS[f.mask].bound for f in agreement.fields)
+            or {f.name for f in agreement.fields if f.mask is None} >= set(contract.key)
+        )
     )
 
 

@@ -249,7 +249,7 @@ def sound(world: World) -> None:
     assert world.pump() == 1
     assert world.steady() == before
     assert world.hub.verify(None) == []
-    assert world.hub.rebuild(check=True) == {"holdings": 0, "cursors": 0, "links": 0}
+    assert world.hub.rebuild(check=True) == {"holdings": 0, "cursors": 0, "links": 0, "standings": 0}
     assert all(r.closes and r.settled for r in world.hub.statement())
     disputed = {c for (c,) in world.query(
         f"SELECT t.code FROM leishu.holdings h JOIN register.{CONTRACT} t ON t.uid = h.uid WHERE h.state = 'conflicted'"
@@ -330,4 +330,4 @@ def test_workers_die_at_every_point_once(ground: Ground) -> None:
                 f"after a death at point {n}"
             )
             assert {m: s.writes for m, s in world.sites.items()} == wanted[3]
-            assert world.hub.rebuild(check=True) == {"holdings": 0, "cursors": 0, "links": 0}
+            assert world.hub.rebuild(check=True) == {"holdings": 0, "cursors": 0, "links": 0, "standings": 0}

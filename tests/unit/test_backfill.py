@@ -40,7 +40,8 @@ def names(at: Desk, site: str) -> dict[str | None, str | None]:
 
 def sound(at: Desk) -> bool:
     return (
-        at.hub.rebuild(check=True) == {"holdings": 0, "cursors": 0, "links": 0} and at.hub.verify(None) == []
+        at.hub.rebuild(check=True) == {"holdings": 0, "cursors": 0, "links": 0, "standings": 0}
+        and at.hub.verify(None) == []
     )
 
 

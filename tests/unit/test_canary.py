@@ -26,7 +26,7 @@ from catalog.authorise import authorise
 from catalog.errors import Blocked, DeclarationError, Refused
 from catalog.identity import id_no_ok, phone_ok, uscc_ok
 from catalog.shape import Field
-from exchange import batches, collect, lookout, outbox, problemlist, settle, share, staging, standings
+from exchange import batches, collect, leave, lookout, outbox, problemlist, selecting, staging, standings
 from exchange.canary import Canary, Leak
 from exchange.hub import Hub
 from exchange.ledger import Entry
@@ -154,7 +154,7 @@ def _all_fields(monkeypatch: pytest.MonkeyPatch) -> None:
         rest = tuple(AgreedField(name=n) for n in more["contract"].names if n not in there)
         return authorise(batch, dataclasses.replace(grant, fields=grant.fields + rest), **more)
 
-    monkeypatch.setattr(share, "authorise", leaky)
+    monkeypatch.setattr(selecting, "authorise", leaky)
 
 
 def _no_mask(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +173,7 @@ def _copied_column(monkeypatch: pytest.MonkeyPatch) -> None:
         passed = there.set_column(there.schema.get_field_index("name"), there.schema.field("name"), column)
         return dataclasses.replace(verdict, passed=passed)
 
-    monkeypatch.setattr(share, "authorise", leaky)
+    monkeypatch.setattr(selecting, "authorise", leaky)
 
 
 def _no_scope(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,14 +188,14 @@ def _no_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _saying(monkeypatch: pytest.MonkeyPatch, say: Any) -> None:
     """Preflight sees the projection; ``say`` does something with one value of it."""
-    real = share._payload
+    real = selecting._payload
 
     def leaky(stores: Any, send: Any, projection: pa.RecordBatch, *rest: Any) -> Any:
         if projection.num_rows:
             say(str(projection.column("name")[0].as_py()))
         return real(stores, send, projection, *rest)
 
-    monkeypatch.setattr(share, "_payload", leaky)
+    monkeypatch.setattr(selecting, "_payload", leaky)
 
 
 def _logged(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,13 +265,13 @@ def _key_in_a_url(monkeypatch: pytest.MonkeyPatch) -> None:
 def _in_the_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[str] = []
     _saying(monkeypatch, kept.append)
-    real = settle.said
+    real = leave.said
 
     def leaky(*given: Any) -> Entry:
         entry = real(*given)
         return dataclasses.replace(entry, facts={**entry.facts, "sample": kept[:1]})
 
-    monkeypatch.setattr(settle, "said", leaky)
+    monkeypatch.setattr(leave, "said", leaky)
 
 
 def _names_of_files(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,14 +290,14 @@ def _names_of_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _withdrawal_with_values(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tombstone bears the deleted record."""
-    real = share._tombstones
+    real = selecting.tombstones
 
     def leaky(rows: pl.DataFrame, schema: pa.Schema, way: Any) -> pa.RecordBatch:
         batch = real(rows, schema, way)
         column = rows["name"].to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string())
         return batch.set_column(schema.get_field_index("name"), schema.field("name"), column)
 
-    monkeypatch.setattr(share, "_tombstones", leaky)
+    monkeypatch.setattr(selecting, "tombstones", leaky)
 
 
 PLANTED = {

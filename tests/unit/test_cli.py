@@ -48,6 +48,7 @@ from exchange.conflicts import Conflict, Contested
 from exchange.copies import TakenBack
 from exchange.dispute import Dispute
 from exchange.dossier import Code, Dossier, Line, Name, Part, Relation
+from exchange.explaining import Explanation
 from exchange.follow import Followed
 from exchange.hub import Ran
 from exchange.identity import Evidence, Link, Proposed, Resolved
@@ -57,6 +58,7 @@ from exchange.ledger import Break
 from exchange.quarantine import Chosen
 from exchange.recall import Recall
 from exchange.reconcile import Reconciled
+from exchange.releases import Released
 from exchange.replay import Resent
 from exchange.settings import ROOT
 from exchange.views import BatchRow, Copy, Event, QuarantineRow, Refusal, RouteStatus, StatementRow, Trace
@@ -437,6 +439,18 @@ class FakeAudits:
         )
 
 
+class FakeReleases:
+    """Answers as Hub's desk of releases does."""
+
+    def __init__(self, hub: FakeHub) -> None:
+        self.hub = hub
+
+    def release(self, decision: str, *, by: str, reason: str) -> Released:
+        self.hub.asked.append(f"release {decision} {reason}")
+        return Released(decision=decision, number="2026112400001", route="national.key_unit.share", platform="national",
+                        agreement="national.key_unit", rows=3)  # fmt: skip
+
+
 class FakeBackfills:
     """Answers as Hub's desk of backfills does."""
 
@@ -592,11 +606,18 @@ class FakeHub:
                  zh="口令不对, 更新凭据", en="wrong password: renew the credential")]  # fmt: skip
         return self._or("test", usual)
 
-    def explain(self, record: str, platform: str) -> dict[str, list[FieldDecision]]:
+    def explain(
+        self, record: str, platform: str, *, purpose: str | None = None, at: datetime | None = None
+    ) -> list[Explanation]:
         phone = FieldDecision(field="phone", title="联系电话", title_en="phone", decision="masked", mask="phone",
                               reason_zh="按共享授权脱敏", reason_en="masked by the agreement",
-                              agreement="shengzhou.key_unit", revision=None)  # fmt: skip
-        return self._or("explain", {f"key_unit/{UID}": [phone]})
+                              agreement="counties.key_unit", revision=None)  # fmt: skip
+        made = Explanation(
+            contract="key_unit", uid=UID, route="shengzhou.key_unit.share", agreement="counties.key_unit", purpose="回流",
+            revision="0f" * 32, decision="20261124000001", decided_at=datetime(2026, 11, 24, tzinfo=UTC),
+            note_zh="", note_en="", fields=[phone],
+        )  # fmt: skip
+        return self._or("explain", [made])
 
     def verify(self, witness: Path | None) -> list[Break]:
         self.asked.append(f"verify {witness}")
@@ -604,7 +625,7 @@ class FakeHub:
 
     def rebuild(self, *, check: bool) -> dict[str, int]:
         self.asked.append(f"rebuild {check}")
-        return self._or("rebuild", {"holdings": 0, "cursors": 0, "links": 0})
+        return self._or("rebuild", {"holdings": 0, "cursors": 0, "links": 0, "standings": 0})
 
     @property
     def reconciliation(self) -> FakeReconciliation:
@@ -621,6 +642,10 @@ class FakeHub:
     @property
     def whatif(self) -> FakeWhatIf:
         return FakeWhatIf(self)
+
+    @property
+    def releases(self) -> FakeReleases:
+        return FakeReleases(self)
 
     @property
     def agreements(self) -> FakeAgreements:
@@ -805,6 +830,7 @@ LINES = {
     "catalog usage": ["catalog", "usage", "--since", "2026-11-01"],
     "canary run": ["canary", "run", "--route", SHARE],
     "agreements withdraw": ["agreements", "withdraw", "national.key_unit", "--reason", "目的已实现"],
+    "agreements release": ["agreements", "release", "20261124000001", "--reason", "核准"],
     "catalog export": ["catalog", "export", "odcs", "hazard", "--to", "TO"],
     "catalog diff": ["catalog", "diff", "signed", ".", "--replay", "2"],
     "catalog proposed": ["catalog", "proposed", COLLECT],
@@ -842,7 +868,7 @@ EMPTY: dict[str, Any] = {
     "lists": Lists(supply=(), demand=(), negative=()), "groups": [], "history": [], "preview": [], "some_left": True,
     "compared": [],
     "status": [], "cases": [], "batches": [], "statement": [], "trace": [], "quarantined": [], "quarantined_row": None,
-    "explain": {}, "test": [],
+    "explain": [], "test": [],
     "problems": (Problem(file="routes/x.yaml", line=3, zh="有不认识的键", en="unknown key"),),
     "verify": [Break(position=4, kind="edited", zh="第 4 条: 内容被改", en="entry 4: edited")], "rebuild": {"holdings": 2, "cursors": 0},
     "failed": {COLLECT: DOWN}, "due": [[SHARE]] * 9,
@@ -948,7 +974,7 @@ def test_the_options_reach_the_hub(hub: Use, tmp_path: Path) -> None:
         (["statement"], {"statement": [_statement("p", "c", "collect", {"read": 1}, closes=False)]}, 1),
         (["statement"], {}, 0),
         (["trace", "x"], {"trace": []}, 1),
-        (["explain", "x", "--for", "shengzhou"], {"explain": {}}, 1),
+        (["explain", "x", "--for", "shengzhou"], {"explain": []}, 1),
         (["explain", "x", "--for", "shengzou"], {}, 2),
         (["quarantine", "show", "9"], {"quarantined_row": None}, 1),
         (["quarantine", "approve"], {}, 2),
@@ -1062,7 +1088,7 @@ def test_a_quarantined_row_stands_on_standard_output_alone(
 def test_a_record_that_is_not_found_is_not_named_in_words(
     hub: Use, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    hub(trace=[], explain={})
+    hub(trace=[], explain=[])
     main(["trace", "330102199001011234"])
     main(["explain", "330102199001011234", "--for", "shengzhou"])
     captured = capsys.readouterr()

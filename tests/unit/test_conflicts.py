@@ -57,7 +57,8 @@ def quiet(at: Desk) -> bool:
 
 def sound(at: Desk) -> bool:
     return (
-        at.hub.rebuild(check=True) == {"holdings": 0, "cursors": 0, "links": 0} and at.hub.verify(None) == []
+        at.hub.rebuild(check=True) == {"holdings": 0, "cursors": 0, "links": 0, "standings": 0}
+        and at.hub.verify(None) == []
     )
 
 

@@ -196,7 +196,7 @@ def test_opening_and_preparing_twice_changes_nothing(settings: Settings, tmp_pat
         assert all(s.ok for s in hub.test("city"))
         assert hub.quarantined_row(999_999) is None
         assert hub.trace("nobody") == []
-        assert hub.explain("nobody", "city") == {}
+        assert hub.explain("nobody", "city") == []
 
 
 def _cursor(settings: Settings, site: str) -> int:

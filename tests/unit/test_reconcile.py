@@ -193,7 +193,7 @@ def test_no_value_leaves_in_reports_ledger_or_cases(scene: Scene) -> None:
     assert SECRET not in text
     assert "名1" not in text
     assert scene.hub.verify(None) == []
-    assert scene.hub.rebuild(check=True) == {"holdings": 0, "cursors": 0, "links": 0}
+    assert scene.hub.rebuild(check=True) == {"holdings": 0, "cursors": 0, "links": 0, "standings": 0}
 
 
 def test_a_platform_that_does_not_answer_is_listed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
