@@ -5,8 +5,12 @@ What is shown is a name or a code of the table of divisions or nothing: no kerne
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,9 +23,22 @@ from catalog.shape import Field
 
 LEVELS = ("province", "city", "county")
 ROWS = 65_536  # worked on at a time
-_HEAD = 30  # bytes of an address that mostly tell its county: ten Chinese characters
+# Bytes of an address that mostly tell its county, written alone or behind its city, its province, long names.
+# So few that street and number are seldom among them, and few differ.
+_HEADS = (18, 30, 48)
+_MOST = 8_192  # heads that are remembered
+_OPEN, _NOTHING = -1, 0  # for a path's number: not told yet; no county is told
 _SIZES = pa.array([6, 9, 12], pa.int32())  # digits of a county's, a township's and a village's code
 _SHORT = r"(?:省|市|(?:壮族|回族|维吾尔)?自治区)$"  # what people leave out of a province's or a city's name
+
+Ends = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Paths:
+    numbers: Mapping[bytes, int]  # of each path
+    sizes: tuple[int, ...]  # bytes, the longest first
+    shown: pa.Array  # what is shown, by number
 
 
 def address(array: pa.Array, options: Options, outgoing: Outgoing) -> pa.Array:
@@ -30,24 +47,78 @@ def address(array: pa.Array, options: Options, outgoing: Outgoing) -> pa.Array:
     A county's name must be there, whole; those of its province and city may be missing or short. Names of
     every vintage count. Of a city without counties its own name is shown.
     """
-    known = pa.array([], pa.binary())  # heads that were met, each with what it becomes
-    shown = pa.array([], pa.string())
+    met = [_Heads(size) for size in _sizes()]
+    usual = met[0]  # those that settled most of the texts before
     parts = []
     for start in range(0, len(array), ROWS):
-        texts = array.slice(start, ROWS).cast(pa.string())
-        heads = pc.binary_slice(texts.cast(pa.binary()), 0, _HEAD)
-        found = pc.index_in(heads, value_set=known, skip_nulls=True)
-        if found.null_count > heads.null_count:
-            new = pc.unique(heads.filter(pc.and_(pc.is_null(found), pc.is_valid(heads))))
-            known, shown = pa.concat_arrays([known, new]), pa.concat_arrays([shown, _shown(new)])
-            found = pc.index_in(heads, value_set=known, skip_nulls=True)
-        made = shown.take(found)
-        if made.null_count > texts.null_count:  # a longer name may begin with such a head
-            longer = pc.and_(pc.is_null(made), pc.is_valid(texts))
-            whole = _shown(texts.filter(longer).cast(pa.binary()), whole=True)
-            made = pc.replace_with_mask(made, longer, whole)
-        parts.append(made.cast(array.type))
+        texts = array.slice(start, ROWS)
+        content = texts.cast(pa.string()).cast(pa.binary())
+        ends = usual.look(content)
+        rest = np.flatnonzero(ends == _OPEN)
+        settled = {usual: len(ends) - len(rest)}
+        for heads in met:
+            if not len(rest):
+                break
+            ends[rest] = heads.settle(content.take(pa.array(rest)))
+            left = rest[ends[rest] == _OPEN]
+            settled[heads] = settled.get(heads, 0) + len(rest) - len(left)
+            rest = left
+        usual = max(settled, key=lambda heads: settled[heads])
+        missing = pc.is_null(texts).to_numpy(zero_copy_only=False) if texts.null_count else None
+        parts.append(_paths().shown.take(pa.array(ends, mask=missing)).cast(array.type))
     return pa.concat_arrays(parts) if parts else array
+
+
+class _Heads:
+    """Addresses' beginnings of one size that were met, each with the number of the path that it shows."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._forget()
+
+    def _forget(self) -> None:
+        self._known = pa.array([], pa.binary())
+        self._ends = np.array([_OPEN], dtype=np.int32)  # of each that is known; last, of one that is not
+
+    def look(self, texts: pa.Array) -> Ends:
+        """A path's number for each text; open where the head was not met, or a longer path may begin with it."""
+        return self._find(self._cut(texts))[0]
+
+    def settle(self, texts: pa.Array) -> Ends:
+        """The same, and what was not met is learnt: only those stay open that a longer path may begin with."""
+        if len(self._known) > _MOST:
+            self._forget()
+        heads = self._cut(texts)
+        ends, strange = self._find(heads)
+        if len(strange):
+            new = pc.unique(heads.take(pa.array(strange)))
+            self._known = pa.concat_arrays([self._known, new])
+            self._ends = np.concatenate([self._ends[:-1], _ends(new, self._size), self._ends[-1:]])
+            ends = self._find(heads)[0]
+        return ends
+
+    def _cut(self, texts: pa.Array) -> pa.Array:
+        heads = pc.binary_slice(texts, 0, self._size)
+        return pc.fill_null(heads, b"") if heads.null_count else heads
+
+    def _find(self, heads: pa.Array) -> tuple[Ends, Ends]:
+        """(the paths' numbers, the rows whose heads were not met)."""
+        found = pc.fill_null(pc.index_in(heads, value_set=self._known), len(self._known))
+        places = found.to_numpy(zero_copy_only=False)
+        return self._ends[places], np.flatnonzero(places == len(self._known))
+
+
+def _ends(heads: pa.Array, size: int) -> Ends:
+    """The number of the longest path that each distinct head begins with."""
+    paths, unsure = _paths(), _beginnings(size)
+    fitting = [s for s in paths.sizes if s <= size]
+
+    def end(head: bytes) -> int:
+        if head in unsure:
+            return _OPEN
+        return next((paths.numbers[head[:s]] for s in fitting if head[:s] in paths.numbers), _NOTHING)
+
+    return np.array([end(head) for head in heads.to_pylist()], dtype=np.int32)
 
 
 def division(array: pa.Array, options: Options, outgoing: Outgoing) -> pa.Array:
@@ -78,25 +149,9 @@ def hides_something(field: Field, options: Options) -> Reason | None:
     return None
 
 
-def _shown(heads: pa.Array, *, whole: bool = False) -> pa.Array:
-    """What each text becomes; null where it ends inside a longer path and is not ``whole``."""
-    frame = pl.DataFrame({"text": pl.from_arrow(heads)}).with_row_index("row")
-    cut = [
-        frame.select("row", path=pl.col("text").bin.slice(0, size)).filter(pl.col("path").bin.size() == size)
-        for size in _paths()["size"].unique()
-    ]
-    found = _paths().join(pl.concat(cut), on="path").sort("size").unique("row", keep="last")
-    made = frame.join(found, on="row", how="left", maintain_order="left")
-    shown = pl.coalesce(pl.col("path").cast(pl.String) + CUT, pl.lit(CUT))
-    if not whole:
-        shown = pl.when(~pl.col("text").is_in(_beginnings().implode())).then(shown)
-    texts = made.select(shown.alias("v"))["v"].to_arrow(compat_level=pl.CompatLevel.oldest())
-    return texts.cast(pa.string())
-
-
 @cache
-def _paths() -> pl.DataFrame:
-    """Every way to write a county with what it lies in before it, as bytes, and cities without counties; sizes."""
+def _paths() -> _Paths:
+    """Every way to write a county with what it lies in before it, and cities without counties."""
     table = Divisions.load().table
     names = table.select("code", "level", "title").unique()
     names = pl.concat([names, names.filter(pl.col("level") != "county").with_columns(
@@ -114,15 +169,22 @@ def _paths() -> pl.DataFrame:
     nothing = pl.lit("")
     ends = pl.concat([ends.with_columns(ct=nothing), ends.join(city, on="c").select(*ends.columns, "ct")])
     ends = pl.concat([ends.with_columns(pt=nothing), ends.join(province, on="p").select(*ends.columns, "pt")])
-    path = ends.select(path=(pl.col("pt") + pl.col("ct") + pl.col("title")).cast(pl.Binary)).unique()
-    return path.with_columns(size=pl.col("path").bin.size())
+    written = ends.select(pl.col("pt") + pl.col("ct") + pl.col("title")).to_series().unique().sort().to_list()
+    numbers = {path.encode(): number for number, path in enumerate(written, _NOTHING + 1)}
+    sizes = sorted({len(path) for path in numbers}, reverse=True)
+    shown = pa.array([CUT, *(path + CUT for path in written)])
+    return _Paths(numbers=numbers, sizes=tuple(sizes), shown=shown)
+
+
+def _sizes() -> tuple[int, ...]:
+    """The sizes of head that are tried; no path goes on behind the last one."""
+    return (*_HEADS, _paths().sizes[0])
 
 
 @cache
-def _beginnings() -> pl.Series:
-    """The heads that a path goes on behind."""
-    longer = _paths().filter(pl.col("size") > _HEAD)
-    return longer["path"].bin.slice(0, _HEAD).unique()
+def _beginnings(size: int) -> frozenset[bytes]:
+    """The heads of this size that a path goes on behind."""
+    return frozenset(path[:size] for path in _paths().numbers if len(path) > size)
 
 
 @cache

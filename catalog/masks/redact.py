@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,8 @@ _SIX = 6  # bytes of two Chinese characters
 _SURNAMES = Path(__file__).with_name("compound_surnames.csv")
 # Bytes of a character by its first one; one that begins no character counts as one.
 _BYTES = np.repeat(np.array([1, 2, 3, 4], dtype=np.int32), [0xC0, 0x20, 0x10, 0x10])
+_SHOWS = np.array([(1 << 8 * size) - 1 for size in range(_SIX + 1)], dtype=np.uint64)  # a word's first bytes
+_STARS = np.uint64(int.from_bytes(STAR.encode() * 8, "little"))
 
 Bytes = npt.NDArray[np.uint8]
 Counts = npt.NDArray[np.int32]
@@ -43,13 +45,23 @@ class Texts:
     sizes: Counts  # bytes
     count: Callable[[], Counts]  # characters
 
+    @cached_property
+    def wide(self) -> bool:
+        """Whether each character has three bytes, as Chinese ones have."""
+        return 3 * np.count_nonzero((self.content & 0xF0) == 0xE0) == len(self.content)
+
 
 Starred = Callable[[Texts], tuple[Bytes, Counts]]  # content and sizes of what they become
 
 
 def keep_first(array: pa.Array, options: Options, outgoing: Outgoing) -> pa.Array:
     """The first character stays, of a single one nothing."""
-    return _by_rows(array, lambda texts: _after(texts, _first(texts), 1))
+
+    def work(texts: Texts) -> tuple[Bytes, Counts]:
+        words = _sixes(texts.content, texts.begins)
+        return _after(texts, words, _first(texts, words), 1)
+
+    return _by_rows(array, work)
 
 
 def keep_surname(array: pa.Array, options: Options, outgoing: Outgoing) -> pa.Array:
@@ -58,14 +70,14 @@ def keep_surname(array: pa.Array, options: Options, outgoing: Outgoing) -> pa.Ar
 
     def work(texts: Texts) -> tuple[Bytes, Counts]:
         words = _sixes(texts.content, texts.begins)
-        heads = np.minimum(_BYTES[words.astype(np.uint8)], texts.sizes)
+        heads = _first(texts, words)
         rows = np.flatnonzero(beginnings[_key(words)] & (texts.sizes > _SIX))
         rows = rows[np.isin(words[rows], known)]
         if not len(rows):
-            return _after(texts, heads, 1)
+            return _after(texts, words, heads, 1)
         shown = np.ones(len(words), dtype=np.int32)
         heads[rows], shown[rows] = _SIX, 2
-        return _after(texts, heads, shown)
+        return _after(texts, words, heads, shown)
 
     return _by_rows(array, work)
 
@@ -160,23 +172,30 @@ def _offsets(sizes: Counts) -> Places:
     return ends
 
 
-def _first(texts: Texts) -> Counts:
+def _first(texts: Texts, words: Words) -> Counts:
     """Bytes of the first character."""
-    last = len(texts.content) - 1
-    heads: Counts = np.minimum(_BYTES[texts.content[np.minimum(texts.begins, last)]], texts.sizes)
+    if texts.wide:
+        return np.minimum(texts.sizes, 3)
+    heads: Counts = np.minimum(_BYTES[words.astype(np.uint8)], texts.sizes)
     return heads
 
 
-def _after(texts: Texts, heads: Counts, shown: int | Counts) -> tuple[Bytes, Counts]:
-    """A star for each character behind the heads (bytes; ``shown`` characters), for all where none is behind."""
-    lengths = texts.count()
+def _after(texts: Texts, words: Words, heads: Counts, shown: int | Counts) -> tuple[Bytes, Counts]:
+    """A star for each character behind the heads (bytes; ``shown`` characters), for all where none is behind.
+
+    ``words``: the texts' first six bytes; no head is longer.
+    """
+    lengths = texts.sizes // 3 if texts.wide else texts.count()
     some = lengths > shown
-    heads = np.where(some, heads, 0)
-    sizes = lengths - np.where(some, shown, 0).astype(np.int32) + heads
+    heads = heads * some
+    sizes = lengths - shown * some + heads
     ends = _offsets(sizes)
-    made = np.full(ends[-1], ord(STAR), dtype=np.uint8)
-    _copy(texts.content, texts.begins, made, ends[:-1], heads)
-    return made, sizes
+    made = np.full(ends[-1] + 8, ord(STAR), dtype=np.uint8)
+    # Each text writes eight bytes, head and stars; what lies behind its end the next ones, in order, write anew.
+    every = np.ndarray(shape=(ends[-1] + 1,), dtype="<u8", buffer=made, strides=(1,))
+    shows = _SHOWS[heads]
+    every[ends[:-1]] = (words & shows) | (_STARS & ~shows)
+    return made[: ends[-1]], sizes
 
 
 def _between(texts: Texts, first: int, last: int, least: int) -> tuple[Bytes, Counts]:
