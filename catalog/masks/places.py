@@ -25,8 +25,8 @@ LEVELS = ("province", "city", "county")
 ROWS = 65_536  # worked on at a time
 # Bytes of an address that mostly tell its county, written alone or behind its city, its province, long names.
 # So few that street and number are seldom among them, and few differ.
-_HEADS = (18, 30, 48)
-_MOST = 8_192  # heads that are remembered
+_HEADS = (18, 30, 42, 54, 66)
+_MOST = 65_536  # heads that are remembered
 _OPEN, _NOTHING = -1, 0  # for a path's number: not told yet; no county is told
 _SIZES = pa.array([6, 9, 12], pa.int32())  # digits of a county's, a township's and a village's code
 _SHORT = r"(?:省|市|(?:壮族|回族|维吾尔)?自治区)$"  # what people leave out of a province's or a city's name
@@ -49,10 +49,9 @@ def address(array: pa.Array, options: Options, outgoing: Outgoing) -> pa.Array:
     """
     met = [_Heads(size) for size in _sizes()]
     usual = met[0]  # those that settled most of the texts before
-    parts = []
+    numbers = np.empty(len(array), dtype=np.int32)
     for start in range(0, len(array), ROWS):
-        texts = array.slice(start, ROWS)
-        content = texts.cast(pa.string()).cast(pa.binary())
+        content = array.slice(start, ROWS).cast(pa.string()).cast(pa.binary())
         ends = usual.look(content)
         rest = np.flatnonzero(ends == _OPEN)
         settled = {usual: len(ends) - len(rest)}
@@ -64,9 +63,9 @@ def address(array: pa.Array, options: Options, outgoing: Outgoing) -> pa.Array:
             settled[heads] = settled.get(heads, 0) + len(rest) - len(left)
             rest = left
         usual = max(settled, key=lambda heads: settled[heads])
-        missing = pc.is_null(texts).to_numpy(zero_copy_only=False) if texts.null_count else None
-        parts.append(_paths().shown.take(pa.array(ends, mask=missing)).cast(array.type))
-    return pa.concat_arrays(parts) if parts else array
+        numbers[start : start + ROWS] = ends
+    missing = pc.is_null(array).to_numpy(zero_copy_only=False) if array.null_count else None
+    return _paths().shown.take(pa.array(numbers, mask=missing)).cast(array.type)
 
 
 class _Heads:
@@ -82,30 +81,33 @@ class _Heads:
 
     def look(self, texts: pa.Array) -> Ends:
         """A path's number for each text; open where the head was not met, or a longer path may begin with it."""
-        return self._find(self._cut(texts))[0]
+        return self._ends[self._find(self._cut(texts))]
 
     def settle(self, texts: pa.Array) -> Ends:
         """The same, and what was not met is learnt: only those stay open that a longer path may begin with."""
         if len(self._known) > _MOST:
             self._forget()
         heads = self._cut(texts)
-        ends, strange = self._find(heads)
+        found = self._find(heads)
+        strange = np.flatnonzero(found == len(self._known))
         if len(strange):
             new = pc.unique(heads.take(pa.array(strange)))
             self._known = pa.concat_arrays([self._known, new])
             self._ends = np.concatenate([self._ends[:-1], _ends(new, self._size), self._ends[-1:]])
-            ends = self._find(heads)[0]
-        return ends
+            found = self._find(heads)
+        return self._ends[found]
 
     def _cut(self, texts: pa.Array) -> pa.Array:
         heads = pc.binary_slice(texts, 0, self._size)
         return pc.fill_null(heads, b"") if heads.null_count else heads
 
-    def _find(self, heads: pa.Array) -> tuple[Ends, Ends]:
-        """(the paths' numbers, the rows whose heads were not met)."""
-        found = pc.fill_null(pc.index_in(heads, value_set=self._known), len(self._known))
-        places = found.to_numpy(zero_copy_only=False)
-        return self._ends[places], np.flatnonzero(places == len(self._known))
+    def _find(self, heads: pa.Array) -> Ends:
+        """The place of each head among those that are known; of one that is not, the place behind them."""
+        found = pc.index_in(heads, value_set=self._known)
+        if found.null_count:
+            found = pc.fill_null(found, len(self._known))
+        places: Ends = found.to_numpy(zero_copy_only=False)
+        return places
 
 
 def _ends(heads: pa.Array, size: int) -> Ends:

@@ -71,8 +71,9 @@ def keep_surname(array: pa.Array, options: Options, outgoing: Outgoing) -> pa.Ar
     def work(texts: Texts) -> tuple[Bytes, Counts]:
         words = _sixes(texts.content, texts.begins)
         heads = _first(texts, words)
-        rows = np.flatnonzero(beginnings[_key(words)] & (texts.sizes > _SIX))
-        rows = rows[np.isin(words[rows], known)]
+        rows = np.flatnonzero(beginnings.take(_key(words)))
+        near = known.take(np.searchsorted(known, words[rows]), mode="clip")
+        rows = rows[(near == words[rows]) & (texts.sizes[rows] > _SIX)]
         if not len(rows):
             return _after(texts, words, heads, 1)
         shown = np.ones(len(words), dtype=np.int32)
@@ -115,11 +116,11 @@ def cuts_something(field: Field, options: Options) -> Reason | None:
 
 @cache
 def _surnames() -> tuple[Words, npt.NDArray[np.bool_]]:
-    """(the compound surnames as numbers, by ``_key``: whether one may begin so)."""
+    """(the compound surnames as numbers, in order, by ``_key``: whether one may begin so)."""
     with _SURNAMES.open(encoding="utf-8", newline="") as stream:
         names = [row["surname"].encode() for row in csv.DictReader(stream)]
     places = np.arange(len(names)) * _SIX
-    known = _sixes(np.frombuffer(b"".join(names), dtype=np.uint8), places)
+    known = np.sort(_sixes(np.frombuffer(b"".join(names), dtype=np.uint8), places))
     beginnings = np.zeros(0x1_0000, dtype=np.bool_)
     beginnings[_key(known)] = True
     return known, beginnings
@@ -176,7 +177,7 @@ def _first(texts: Texts, words: Words) -> Counts:
     """Bytes of the first character."""
     if texts.wide:
         return np.minimum(texts.sizes, 3)
-    heads: Counts = np.minimum(_BYTES[words.astype(np.uint8)], texts.sizes)
+    heads: Counts = np.minimum(_BYTES.take(words.astype(np.uint8)), texts.sizes)
     return heads
 
 
@@ -193,7 +194,7 @@ def _after(texts: Texts, words: Words, heads: Counts, shown: int | Counts) -> tu
     made = np.full(ends[-1] + 8, ord(STAR), dtype=np.uint8)
     # Each text writes eight bytes, head and stars; what lies behind its end the next ones, in order, write anew.
     every = np.ndarray(shape=(ends[-1] + 1,), dtype="<u8", buffer=made, strides=(1,))
-    shows = _SHOWS[heads]
+    shows = _SHOWS.take(heads)
     every[ends[:-1]] = (words & shows) | (_STARS & ~shows)
     return made[: ends[-1]], sizes
 
