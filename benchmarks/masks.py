@@ -68,12 +68,25 @@ def _numbers(dice: random.Random, rows: int) -> pa.Array:
     return pa.array([f"33068319{dice.randrange(10**10):010d}" for _ in range(rows)])
 
 
-def _addresses(dice: random.Random, rows: int) -> pa.Array:
-    """Of one province: its counties of today, each with its city."""
+def _places() -> list[tuple[str, str, str]]:
+    """Province, city, county: those of one province today."""
     table = Divisions.load().table.filter(pl.col("code").str.starts_with("33"), pl.col("valid_to").is_null())
     titles = dict(table.select("code", "title").iter_rows())
-    paths = [titles["330000"] + titles[c[:4] + "00"] + t for c, t in titles.items() if c[4:] != "00"]
+    return [(titles["330000"], titles[c[:4] + "00"], t) for c, t in titles.items() if c[4:] != "00"]
+
+
+def _addresses(dice: random.Random, rows: int) -> pa.Array:
+    """Of one province: its counties of today, each with its city."""
+    paths = ["".join(p) for p in _places()]
     return pa.array([f"{dice.choice(paths)}{dice.choice(STREETS)}{dice.randrange(10_000)}号" for _ in range(rows)])  # fmt: skip
+
+
+def _mixed_addresses(dice: random.Random, rows: int) -> pa.Array:
+    """As people write them: from the province (its name long or short), the city or the county on, some from none."""
+    paths = ["".join(part) for p, c, t in _places() for part in 6 * [(p, c, t)] + [
+        (p[:-1], c[:-1], t), (c, t), (t,), ()]]  # fmt: skip
+    made = (f"{dice.choice(paths)}{dice.choice(STREETS)}{dice.randrange(10_000)}号" for _ in range(rows))
+    return pa.array([None if dice.random() < 0.02 else text for text in made])
 
 
 def _divisions(dice: random.Random, rows: int) -> pa.Array:
@@ -103,6 +116,7 @@ CASES = (
     Case(mask="keep_first", values=_names, kept=1), Case(mask="keep_surname", values=_names, kept=1),
     Case(mask="phone", values=_mobiles, kept=3), Case(mask="phone", values=_phones, kept=3),
     Case(mask="id_no", values=_numbers, kept=3), Case(mask="address", values=_addresses, kept=9),
+    Case(mask="address", values=_mixed_addresses, kept=9),
     Case(mask="hide", values=_names, kept=1), Case(mask="truncate", values=_addresses, kept=6, options={"keep": 6}),
     Case(mask="coordinate", values=_coordinates, kept=7), Case(mask="number", values=_integers, kept=3),
     Case(mask="date", values=_dates, kept=4), Case(mask="date", values=_instants, kept=4),

@@ -27,6 +27,7 @@ ROWS = 65_536  # worked on at a time
 # So few that street and number are seldom among them, and few differ.
 _HEADS = (18, 30, 42, 54, 66)
 _MOST = 65_536  # heads that are remembered
+_START = 9  # bytes that tell whether an address begins with a division at all
 _OPEN, _NOTHING = -1, 0  # for a path's number: not told yet; no county is told
 _SIZES = pa.array([6, 9, 12], pa.int32())  # digits of a county's, a township's and a village's code
 _SHORT = r"(?:省|市|(?:壮族|回族|维吾尔)?自治区)$"  # what people leave out of a province's or a city's name
@@ -38,6 +39,7 @@ Ends = npt.NDArray[np.int32]
 class _Paths:
     numbers: Mapping[bytes, int]  # of each path
     sizes: tuple[int, ...]  # bytes, the longest first
+    starts: pa.Array  # their first _START bytes, of shorter ones all
     shown: pa.Array  # what is shown, by number
 
 
@@ -89,13 +91,20 @@ class _Heads:
             self._forget()
         heads = self._cut(texts)
         found = self._find(heads)
+        ends = self._ends[found]
         strange = np.flatnonzero(found == len(self._known))
         if len(strange):
-            new = pc.unique(heads.take(pa.array(strange)))
-            self._known = pa.concat_arrays([self._known, new])
-            self._ends = np.concatenate([self._ends[:-1], _ends(new, self._size), self._ends[-1:]])
-            found = self._find(heads)
-        return self._ends[found]
+            heads = heads.take(pa.array(strange))
+            begun = _begun(heads)  # what begins no path is not learnt: it may be of any number of kinds
+            ends[strange[~begun]] = _NOTHING
+            self._learn(heads := heads.filter(pa.array(begun)))
+            ends[strange[begun]] = self._ends[self._find(heads)]
+        return ends
+
+    def _learn(self, heads: pa.Array) -> None:
+        new = pc.unique(heads)
+        self._known = pa.concat_arrays([self._known, new])
+        self._ends = np.concatenate([self._ends[:-1], _ends(new, self._size), self._ends[-1:]])
 
     def _cut(self, texts: pa.Array) -> pa.Array:
         heads = pc.binary_slice(texts, 0, self._size)
@@ -108,6 +117,15 @@ class _Heads:
             found = pc.fill_null(found, len(self._known))
         places: Ends = found.to_numpy(zero_copy_only=False)
         return places
+
+
+def _begun(heads: pa.Array) -> npt.NDArray[np.bool_]:
+    """Whether each may begin with a path, by its first bytes."""
+    begun = np.zeros(len(heads), dtype=np.bool_)
+    for size in {min(size, _START) for size in _paths().sizes}:
+        there = pc.is_in(pc.binary_slice(heads, 0, size), value_set=_paths().starts)
+        begun |= there.to_numpy(zero_copy_only=False)
+    return begun
 
 
 def _ends(heads: pa.Array, size: int) -> Ends:
@@ -175,7 +193,8 @@ def _paths() -> _Paths:
     numbers = {path.encode(): number for number, path in enumerate(written, _NOTHING + 1)}
     sizes = sorted({len(path) for path in numbers}, reverse=True)
     shown = pa.array([CUT, *(path + CUT for path in written)])
-    return _Paths(numbers=numbers, sizes=tuple(sizes), shown=shown)
+    starts = pa.array(sorted({path[:_START] for path in numbers}), pa.binary())
+    return _Paths(numbers=numbers, sizes=tuple(sizes), starts=starts, shown=shown)
 
 
 def _sizes() -> tuple[int, ...]:
