@@ -52,6 +52,7 @@ from exchange.batch import Counts
 from exchange.callbacks import Callbacks
 from exchange.canary import Canaries
 from exchange.conflicts import Conflicts
+from exchange.custody import Custody
 from exchange.database import Database
 from exchange.dispute import Disputes
 from exchange.dossier import Dossiers
@@ -122,6 +123,7 @@ class Hub:
         self._stores = stores
         self._clock = clock
         self.pauses = Pauses(stores, clock)
+        self.custody = Custody(stores, clock)
         self.audits = Audits(stores, clock)
         self.canaries = Canaries(stores, clock, Hub)
         self.agreements = Agreements(stores, clock)

@@ -58,6 +58,11 @@ class FileKeyring:
                 found = self._at(purpose, owner, at) or self._add(purpose, owner, _FIRST)
         return found, self._known[found]
 
+    def owned(self, purpose: str, owner: str) -> list[tuple[datetime, str]]:
+        """(from when on, key id) of the keys that there are, in order of time."""
+        self._load()
+        return list(self._current.get((purpose, owner), []))
+
     def by_id(self, key_id: str) -> bytes:
         """The key that bore this id; NotAuthorised where the keyring does not have it."""
         if key_id not in self._known:

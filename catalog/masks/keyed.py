@@ -15,7 +15,8 @@ from catalog.keyring import Keyring
 from catalog.masked import PSEUDONYM, SEALED
 from catalog.masks.mask import Options, Outgoing
 
-PSEUDONYM_KEYS, SEAL_KEYS = "pseudonym", "seal"  # purposes in the keyring, a key an owner (the recipient)
+# Purposes in the keyring, a key an owner (the recipient). None of them is the hub's own, for SEAL_KEYS are handed over.
+PSEUDONYM_KEYS, SEAL_KEYS = "pseudonym", "recipient"
 _BYTES = 10  # of a pseudonym: with its mark the 18 characters of an ID number
 
 

@@ -28,6 +28,7 @@ from exchange.cli.frame import (
     task,
 )
 from exchange.cli.identity import identity
+from exchange.cli.keys import keys
 from exchange.cli.quarantine import quarantine
 from exchange.cli.task import Task
 
@@ -47,6 +48,7 @@ app.add_typer(agreements, name="agreements")
 app.add_typer(catalog, name="catalog")
 app.add_typer(canary, name="canary")
 app.add_typer(identity, name="identity")
+app.add_typer(keys, name="keys")
 
 
 def _version(asked: bool) -> None:

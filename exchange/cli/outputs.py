@@ -24,6 +24,7 @@ from exchange.cli.identity_outputs import (
     IdentityResolve,
 )
 from exchange.cli.impact_outputs import CatalogApproved, CatalogDiffed, CatalogProposed
+from exchange.cli.keys_outputs import KeysExport, KeysList, KeysRotate
 from exchange.cli.lists_outputs import CatalogLists
 from exchange.cli.papers_outputs import CatalogExport, CatalogImport
 from exchange.cli.terms_outputs import AgreementRelease, Explain
@@ -451,6 +452,9 @@ COMMANDS: tuple[tuple[str, type], ...] = (
     ("identity resolve", IdentityResolve),
     ("dossier", DossierShow),
     ("canary run", CanaryRun),
+    ("keys list", KeysList),
+    ("keys export", KeysExport),
+    ("keys rotate", KeysRotate),
     ("catalog usage", CatalogUsage),
     ("catalog proposed", CatalogProposed),
 )

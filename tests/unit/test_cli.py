@@ -46,6 +46,7 @@ from exchange.cli.outputs import COMMANDS
 from exchange.cli.schemas import FOLDER, stale
 from exchange.conflicts import Conflict, Contested
 from exchange.copies import TakenBack
+from exchange.custody import KeyRow
 from exchange.dispute import Dispute
 from exchange.dossier import Code, Dossier, Line, Name, Part, Relation
 from exchange.explaining import Explanation
@@ -105,6 +106,24 @@ class FakeLags:
 
     def all(self) -> list[Lag]:
         return self.hub._or("lags", [_lag(COLLECT, "collect", 75, 90)])
+
+
+class FakeCustody:
+    """The desk of keys."""
+
+    def __init__(self, hub: FakeHub) -> None:
+        self.hub = hub
+
+    def keys(self, platform: str) -> list[KeyRow]:
+        return list(self.hub._or("keys", [KeyRow(id="0f" * 8, purpose="recipient", since=AT)]))
+
+    def export(self, platform: str, to: Path, *, by: str) -> list[KeyRow]:
+        self.hub.asked.append(f"export {platform} {to.name} {by}")
+        return self.keys(platform)
+
+    def rotate(self, platform: str, purpose: str, *, by: str) -> str:
+        self.hub.asked.append(f"rotate {platform} {purpose} {by}")
+        return "1e" * 8
 
 
 class FakePauses:
@@ -684,6 +703,10 @@ class FakeHub:
         return FakeRecalls(self)
 
     @property
+    def custody(self) -> FakeCustody:
+        return FakeCustody(self)
+
+    @property
     def pauses(self) -> FakePauses:
         return FakePauses(self)
 
@@ -828,6 +851,9 @@ LINES = {
     "agreements suspend": ["agreements", "suspend", "national.key_unit", "--reason", "核查"],
     "agreements resume": ["agreements", "resume", "national.key_unit"],
     "catalog usage": ["catalog", "usage", "--since", "2026-11-01"],
+    "keys list": ["keys", "list", "shengzhou"],
+    "keys export": ["keys", "export", "shengzhou", "--out", "TO"],
+    "keys rotate": ["keys", "rotate", "shengzhou", "--purpose", "pseudonym"],
     "canary run": ["canary", "run", "--route", SHARE],
     "agreements withdraw": ["agreements", "withdraw", "national.key_unit", "--reason", "目的已实现"],
     "agreements release": ["agreements", "release", "20261124000001", "--reason", "核准"],
@@ -863,6 +889,7 @@ LINES = {
     "ledger rebuild": ["ledger", "rebuild", "--check"],
 }
 EMPTY: dict[str, Any] = {
+    "keys": [],
     "links": [], "resolved": [], "parts": [], "crowded": 0,
     "stuck": True, "proposed": None, "recalls": [], "agreements": [], "tried": [], "lines": [], "had": [], "taken_back": [], "backfills": [], "disputes": [], "conflicts": [],
     "lists": Lists(supply=(), demand=(), negative=()), "groups": [], "history": [], "preview": [], "some_left": True,
