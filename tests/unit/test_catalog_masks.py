@@ -21,7 +21,7 @@ from catalog import masked as forms
 from catalog import sealing
 from catalog.divisions import Divisions
 from catalog.errors import NotAuthorised
-from catalog.masks import MASKS, Outgoing, check_bound, keyed, redact, row_names
+from catalog.masks import MASKS, Outgoing, check_bound, keyed, places, redact, row_names
 from catalog.shape import Field
 from exchange.keys import FileKeyring
 
@@ -302,6 +302,25 @@ def test_an_address_shows_names_of_divisions_and_nothing_else(parts: list[tuple[
                 for a in ("", *(t for t in short if left.startswith(t))) for b in (left[len(a) : len(left) - len(c)],)
                 if b == "" or b in short
             )  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.none() | st.tuples(
+    st.sampled_from(["新疆维吾尔自治区", "浙江", "云南省", ""]), st.sampled_from(["巴音郭楞蒙古自治州", "丽水市", "普洱市", ""]),
+    st.sampled_from(["焉耆回族自治县", "景宁畲族自治县", "镇沅彝族哈尼族拉祜族自治县", "和静县", "嵊州市", ""]),
+    st.text(st.sampled_from("县长乐镇1号"), max_size=9)).map("".join), max_size=30), st.integers(1, 5))  # fmt: skip
+def test_an_address_shows_the_longest_path_however_many_are_worked_on_at_a_time(
+    values: list[str | None], rows: int
+) -> None:
+    paths = places._paths().numbers
+    told = []
+    for value in values:
+        heads = [] if value is None else [value[:n] for n in range(len(value), 0, -1)]
+        told.append(None if value is None else next((h for h in heads if h.encode() in paths), "") + "***")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(places, "ROWS", rows)
+        patch.setattr(places, "_MOST", rows)
+        assert places.address(pa.array(values, pa.string()), {}, outgoing()).to_pylist() == told
 
 
 def test_divisions_go_up() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from catalog.errors import NotAuthorised, Refused
 from catalog.masks import MASKS, Outgoing
+from exchange.keys import FIXED
 from exchange.stores import Stores
 from tests.desks import Desk, desk
 
@@ -95,10 +96,10 @@ def test_a_platform_gets_its_own_keys_alone(here: Desk, tmp_path: Path) -> None:
     assert here.hub.custody.keys("county") == []
 
 
-@pytest.mark.parametrize("purpose", ["uid", "digest", "token", "person", "ledger"])
-def test_keys_that_name_or_compare_are_not_rotated(here: Desk, purpose: str) -> None:
-    with pytest.raises(NotAuthorised, match="do not rotate"):
-        here.hub.custody.rotate("nation", purpose, by="王")
+def test_keys_that_name_or_compare_are_not_rotated(here: Desk) -> None:
+    for purpose in FIXED:
+        with pytest.raises(NotAuthorised, match="do not rotate"):
+            here.hub.custody.rotate("nation", purpose, by="王")
     with pytest.raises(Refused, match="recipient or pseudonym"):
         here.hub.custody.rotate("nation", "staging", by="王")
     assert here.entries("key_rotated") == []
