@@ -48,7 +48,7 @@ class Texts:
     @cached_property
     def wide(self) -> bool:
         """Whether each character has three bytes, as Chinese ones have."""
-        return 3 * np.count_nonzero((self.content & 0xF0) == 0xE0) == len(self.content)
+        return bool(3 * np.count_nonzero((self.content & 0xF0) == 0xE0) == len(self.content))
 
 
 Starred = Callable[[Texts], tuple[Bytes, Counts]]  # content and sizes of what they become

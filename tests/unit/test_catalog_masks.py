@@ -139,7 +139,7 @@ def test_a_recipient_opens_what_was_sealed_with_the_documented_code() -> None:
     made = MASKS["seal"].apply(array, {}, outgoing(Keys(), rows=rows)).to_pylist()
     assert len(made[0]) == 85
     opens = _documented()
-    _, secret = Keys().current("seal", "r", AT)
+    _, secret = Keys().current(keyed.SEAL_KEYS, "r", AT)
     keys = {"0123456789abcdef": sealing.sm4_key(secret)}
     place = ("r", "unit", "name", ["A:1", "2026-01-02"])
     assert opens(made[0], keys, *place) == "330683199001010017"
@@ -424,7 +424,7 @@ def test_a_key_that_rotates_seals_anew_and_opens_the_old(tmp_path: Path) -> None
     keys = FileKeyring(tmp_path)
     rows, array = pa.array(["1:a"]), pa.array(["张三"])
     old = MASKS["seal"].apply(array, {}, replace(outgoing(rows=rows), keys=keys)).to_pylist()[0]
-    keys.rotate("seal", "r", AT)
+    keys.rotate(keyed.SEAL_KEYS, "r", AT)
     new = MASKS["seal"].apply(array, {}, replace(outgoing(rows=rows), keys=keys)).to_pylist()[0]
     assert old.split(".")[1] != new.split(".")[1]
     held = {t.split(".")[1]: sealing.sm4_key(keys.by_id(t.split(".")[1])) for t in (old, new)}
