@@ -22,7 +22,7 @@ from catalog.contract import Contract
 from catalog.entry import Entry
 from catalog.errors import Refused
 from catalog.platform import Platform
-from exchange import batches, ledger, outgoing, register, standings, views
+from exchange import batches, leave, ledger, outgoing, register, standings, views
 from exchange.stores import Stores
 from exchange.tables import batches as table
 from exchange.tables import movements
@@ -101,8 +101,10 @@ def _now(
             contract, entry, agreement, recipient, standing, shown, at=at, purpose=purpose or own,
             divisions=declared.divisions, sharing=declared.sharing,
         )  # fmt: skip
-        number, when = _decided(connection, platform, contract, uid, route, None)
+        number, when, held = _decided(connection, platform, contract, uid, route, None)
         note = _room(agreement, standing) if route else ("没有交换任务按它发送", "no route sends under it")
+        if held:
+            note = _joined(("等人放行", "a person's release is waited for"), note)
         yield _made(contract, uid, route, agreement, entry, recipient, number, when, note, fields)
     if not asked:
         fields = [
@@ -136,7 +138,7 @@ def _then(
         stood = batches.former(connection, row.revision)
         recipient = stood.platform if stood else None
         recipient = recipient or stores.declarations.platforms.get(platform)
-        number, when = _decided(connection, platform, contract, uid, row.route, then)
+        number, when, _ = _decided(connection, platform, contract, uid, row.route, then)
         if stood is None or recipient is None:
             yield _nothing(
                 contract, uid, row.route, "当时的声明没有留存", "the declarations of that time were not kept"
@@ -189,12 +191,12 @@ def _decided(
     uid: str,
     route: str | None,
     then: datetime | None,
-) -> tuple[str | None, datetime | None]:
-    """(number, instant) of the last decision that carried the record there on this route, by then."""
+) -> tuple[str | None, datetime | None, bool]:
+    """(number, instant, does it wait for a release) of the last decision that carried the record there, by then."""
     if route is None:
-        return None, None
+        return None, None, False
     query = (
-        select(table.c.decision, table.c.started_at)
+        select(table.c.decision, table.c.started_at, table.c.state)
         .join(movements, movements.c.batch == table.c.id)
         .where(table.c.platform == platform, table.c.contract == contract.id, table.c.route == route)
         .where(movements.c.uid == uid, table.c.decision.is_not(None))
@@ -202,7 +204,11 @@ def _decided(
         .limit(1)
     )
     row = connection.execute(query if then is None else query.where(table.c.started_at <= then)).one_or_none()
-    return (None, None) if row is None else (row.decision, row.started_at)
+    return (None, None, False) if row is None else (row.decision, row.started_at, row.state == leave.HELD)
+
+
+def _joined(*notes: tuple[str, str]) -> tuple[str, str]:
+    return "; ".join(zh for zh, _ in notes if zh), "; ".join(en for _, en in notes if en)
 
 
 def _room(agreement: Agreement, standing: Standing) -> tuple[str, str]:

@@ -67,6 +67,7 @@ class BatchRow:
     words: dict[str, str] | None
     agreement: str | None
     revision: str | None
+    decision: str | None  # 决定编号, of one that sends
     started_at: datetime
     closed_at: datetime | None
     settled_at: datetime | None

@@ -89,7 +89,8 @@ def batches(*, route: str | None, limit: int) -> Answer:
     for b in found:
         why = say(b.words["zh"], b.words["en"]) if b.words else ""
         held = say(b.held_for["zh"], b.held_for["en"]) if b.held_for else ""
-        below = "; ".join(t for t in (words.equation(b.counts, b.direction), b.unit, why, held) if t)
+        number = say(f"决定 {b.decision}", f"decision {b.decision}") if b.decision else ""
+        below = "; ".join(t for t in (words.equation(b.counts, b.direction), b.unit, number, why, held) if t)
         rows.append(
             (b.number, b.route, title(words.STATES, b.state), moment(b.closed_at or b.started_at), below)
         )

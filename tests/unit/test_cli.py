@@ -756,7 +756,14 @@ def _status(route: str, platform: str, **known: Any) -> RouteStatus:
 
 
 def _batch(id: int, route: str, direction: str, state: str, counts: dict[str, int], **known: Any) -> BatchRow:
-    usual = {"unit": "", "words": None, "agreement": None, "revision": None, "settled_at": None}
+    usual = {
+        "unit": "",
+        "words": None,
+        "agreement": None,
+        "revision": None,
+        "decision": None,
+        "settled_at": None,
+    }
     return BatchRow(id=id, name=f"{id:032x}", number=f"2026030200{id:03d}", route=route, platform="p", contract="c",
                     direction=direction, state=state, counts=counts, started_at=AT, closed_at=AT,
                     **{**usual, **known})  # fmt: skip

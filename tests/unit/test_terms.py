@@ -227,6 +227,9 @@ def test_so_many_exact_places_wait_for_a_person(desk: Desk) -> None:
     (held,) = desk.entries("release_deferred")
     assert held["gate"] == {"records": 3, "new": 1, "from": 3}
     assert cases(desk, "gate") == ["open"]
+    (told,) = desk.hub.explain("C", "nation")
+    assert (told.decision, told.note_en) == (held["decision"], "a person's release is waited for")
+    assert [b.decision for b in desk.hub.batches(route=SHARE, limit=1)] == [held["decision"]]
     desk.sites["county"].remove("county-A")  # what must be taken back is, meanwhile
     enter(desk, "Z")
     assert share(desk) == {"B", "X"}
