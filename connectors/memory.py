@@ -58,13 +58,12 @@ class Place:
 class MemoryLink:
     """One place."""
 
-    def __init__(self, peer: Peer, place: Place, *, text: bool = False) -> None:
+    def __init__(self, peer: Peer, place: Place) -> None:
         self._peer = peer
         self.place = place
-        self._text = text  # it gives out texts, as a file does, in place of the layout's types
 
     def source(self, layout: Layout) -> MemorySource:
-        return MemorySource(self._peer, self.place, layout, text=self._text)
+        return MemorySource(self._peer, self.place, layout)
 
     def sink(self, layout: Layout) -> MemorySink:
         return MemorySink(self.place, layout)
@@ -89,16 +88,15 @@ class MemoryLink:
 class MemorySource:
     """The changes in their order; the cursor counts them."""
 
-    def __init__(self, peer: Peer, place: Place, layout: Layout, *, text: bool = False) -> None:
+    def __init__(self, peer: Peer, place: Place, layout: Layout) -> None:
         self._peer, self._place, self._layout = peer, place, layout
-        self._schema = stream_schema(layout, text=text)
 
     def extract(self, slice: Slice) -> Extraction:
         start = self._start(slice.cursor)
         feed = self._place.out.get(self._layout.resource, [])
         rows = feed[start : start + slice.limit]
         end = start + len(rows)
-        schema = self._schema
+        schema = stream_schema(self._layout)
 
         def batches() -> Iterator[pa.RecordBatch]:
             for at in range(0, len(rows), slice.batch_rows):
@@ -121,7 +119,7 @@ class MemorySource:
             if (part.keys is None or k in part.keys)
             and (part.column is None or str(r.get(part.column) or "").startswith(part.begins))
         ]
-        schema = self._schema
+        schema = stream_schema(self._layout)
         return Extraction(
             batches=iter(
                 pa.RecordBatch.from_pylist(rows[i : i + batch_rows], schema=schema)

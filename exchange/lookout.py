@@ -18,6 +18,8 @@ import polars as pl
 
 from exchange.marks import Mark, forms
 
+LONGEST = 24  # characters of a text that are looked for: what is longer is known by its beginning
+AT_A_TIME = 60  # marks looked for in one pass: the search keeps every form of each in memory
 _CHANCE = re.compile(r"[0-9a-f.]{0,11}")  # short enough to come about inside a digest
 
 
@@ -52,6 +54,15 @@ def text(value: Any) -> bytes:
 
 def seen(pieces: Sequence[Piece], marks: Iterable[Mark]) -> list[Sighting]:
     """Every mark that stands in a piece, once a piece: whole where it is there whole."""
+    read, every = [_plain(p.data) for p in pieces], list(marks)
+    return [
+        one
+        for first in range(0, len(every), AT_A_TIME)
+        for one in _seen(pieces, read, every[first : first + AT_A_TIME])
+    ]
+
+
+def _seen(pieces: Sequence[Piece], read: Sequence[str], marks: Sequence[Mark]) -> list[Sighting]:
     known: dict[str, list[tuple[Mark, str, bool]]] = {}
     whole_cells: dict[str, list[Mark]] = {}
     for mark in marks:
@@ -59,9 +70,8 @@ def seen(pieces: Sequence[Piece], marks: Iterable[Mark]) -> list[Sighting]:
             for word in words:
                 whole_cells.setdefault(word, []).append(mark) if whole else None
                 if not mark.faint:
-                    for made, form in forms(word).items():
+                    for made, form in forms(word[:LONGEST]).items():
                         known.setdefault(made.decode("latin-1"), []).append((mark, form, whole))
-    read = [_plain(p.data) for p in pieces]
     found: dict[tuple[int, Mark], Sighting] = {}
     hits = (
         pl.Series(read, dtype=pl.String).str.extract_many(list(known), overlapping=True).to_list()

@@ -71,7 +71,7 @@ class _Sink(MemorySink):
 
 class _Link(MemoryLink):
     def __init__(self, peer: Peer, stand: Stand) -> None:
-        super().__init__(peer, stand, text=True)
+        super().__init__(peer, stand)
         self._stand = stand
 
     def sink(self, layout: Layout) -> MemorySink:

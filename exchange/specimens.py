@@ -23,6 +23,7 @@ from exchange.marks import LONGEST, Mark, Mint
 
 May = Literal["sent", "masked", "withheld"]
 CHINA = ZoneInfo("Asia/Shanghai")
+MOST = 1000  # characters of a column that is overfilled; a longer one says no more and costs time
 PLAIN, SHORT, LONG, OUTSIDE, UNLIKE, DEAD = "plain", "short", "long", "outside", "unlike", "dead"
 INSIDE = (PLAIN, SHORT, LONG)  # in the agreement's scope
 
@@ -185,14 +186,20 @@ def to_collect(
     declared: Declarations, way: Way, mint: Mint, *, kind: str, rows: int, at: datetime
 ) -> list[Specimen]:
     """Records as the platform may send them: ``plain`` ones that should pass, ``long`` ones that fit no column,
-    and ``short`` ones with a single character everywhere. Texts alone, whatever the layout says, as in a file."""
+    and ``short`` ones with a single character everywhere. What the layout types (number, date) keeps its type."""
     made = []
     for n in range(rows):
         one = Specimen(kind=f"{kind}{n}", uid="", values={})
         for f in way.layout.fields:
+            if f.type not in TEXT_TYPES:
+                value, whole, parts = mint.value(f)
+                one.values[f.name] = value
+                one.marks.append(Mark(record=one.kind, field=f.name, whole=whole, parts=parts))
+                continue
             value, whole, parts = _as_sent(declared, way, mint, f, at)
             if kind == LONG:
-                value = mint.text(max(3 * (f.length or 0), 2 * LONGEST))
+                room = f.length or 0
+                value = mint.text(max(3 * room if room <= MOST else 0, 2 * LONGEST))
                 whole, parts = (value,), (value[:8], value[-8:])
             if kind == SHORT and f.name not in way.layout.key:
                 value = mint.text(1)

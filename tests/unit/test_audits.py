@@ -94,7 +94,6 @@ def test_a_field_without_its_mask_and_a_row_out_of_scope_are_found(
     monkeypatch.setattr(standings, "grant", leaky)
     everything = lambda batch, *rest: pa.repeat(pa.scalar(True), batch.num_rows)  # noqa: E731
     monkeypatch.setattr("catalog.scope.in_scope", everything)
-    monkeypatch.setattr("exchange.share.in_scope", everything)
     made.sites["nation"].enter({**desks.COUNTY, "code": "B", "division_code": "330102"})
     made.sites["county"].edit("county-A", name="油库")
     made.pump()

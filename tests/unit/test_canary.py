@@ -501,3 +501,12 @@ def test_what_hangs_on_an_error_is_read() -> None:
     told = lookout.told(raised.value).decode()
     assert "藏着的值" in told
     assert "附注" in told
+
+
+def test_a_long_value_costs_no_more_than_a_short_one() -> None:
+    """Thirty values of 60,000 characters: looked for whole, their forms would fill tens of gigabytes."""
+    mint = Mint(dice=Random(5))
+    values = [mint.text(60_000) for _ in range(30)]
+    known = [Mark(record="long", field=f"f{i}", whole=(v,), parts=(v[:8],)) for i, v in enumerate(values)]
+    piece = lookout.Piece(sink="log", place="log", data=b"said " + values[-1].encode())
+    assert [s.mark.field for s in lookout.seen([piece], known)] == ["f29"]
