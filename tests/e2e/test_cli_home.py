@@ -102,7 +102,10 @@ def test_the_demonstrations_declarations_are_checked_and_listed(
     shown = ask("platforms", "show", "deqing")[1]
     assert shown["platform"]["kind"] == "sftp"
     assert len(shown["routes"]) == 6
-    assert ask("explain", "nobody", "--for", "deqing")[:2] == (1, {"platform": "deqing", "records": []})
+    assert ask("explain", "nobody", "--for", "deqing")[:2] == (
+        1,
+        {"platform": "deqing", "at": None, "records": []},
+    )
     with psycopg.connect(database_url) as connection:
         tables = connection.execute(
             "select count(*) from pg_tables where tablename like 'key_unit%'"

@@ -131,9 +131,9 @@ def test_tables_that_were_altered_are_made_anew(scene: Scene) -> None:
         )
         connection.execute("UPDATE leishu.cursors SET cursor = '0' WHERE route = 'national.key_unit.collect'")
     assert tables(scene) != before
-    assert scene.hub.rebuild(check=True) == {"holdings": 6, "cursors": 1}
+    assert scene.hub.rebuild(check=True) == {"holdings": 6, "cursors": 1, "links": 0, "standings": 0}
     assert tables(scene) != before, "a check alone changes nothing"
-    assert scene.hub.rebuild(check=False) == {"holdings": 6, "cursors": 1}
+    assert scene.hub.rebuild(check=False) == {"holdings": 6, "cursors": 1, "links": 0, "standings": 0}
     assert tables(scene) == before
     steady = (scene.writes(), scene.entries())
     assert scene.pump().counts == []

@@ -218,14 +218,14 @@ def test_explain_says_field_by_field_what_a_platform_may_have(loaded: Loaded) ->
     scene = loaded.scene
     person = scene.world.sound("shengzhou", "inspection_personnel").row(0, named=True)["person_code"]
     for platform, decision in (("shaoxing", "sent"), ("national", "withheld"), ("shengzhou", "withheld")):
-        (fields,) = scene.hub.explain(person, platform).values()
-        assert {f.field: f.decision for f in fields}["id_no"] == decision
+        (one,) = scene.hub.explain(person, platform)
+        assert {f.field: f.decision for f in one.fields}["id_no"] == decision
     unit = scene.world.sound("shengzhou", "key_unit").row(0, named=True)["unit_code"]
-    (fields,) = scene.hub.explain(unit, "national").values()
-    made = {f.field: f.decision for f in fields}
+    (one,) = scene.hub.explain(unit, "national")
+    made = {f.field: f.decision for f in one.fields}
     assert {n for n, d in made.items() if d == "masked"} == {"safety_contact_name", "safety_contact_phone"}
-    (fields,) = scene.hub.explain(unit, "deqing").values()
-    assert {f.decision for f in fields} == {"withheld"}, "not in its subtree"
+    (one,) = scene.hub.explain(unit, "deqing")
+    assert {f.decision for f in one.fields} == {"withheld"}, "not in its subtree"
 
 
 def test_run_again_changes_nothing(loaded: Loaded) -> None:
