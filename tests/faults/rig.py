@@ -61,7 +61,7 @@ class Fate:
     file_size: int = 0  # bytes that a file of it may have at the most; 0 = no limit
 
 
-def _worker(settings: Settings, peers: str, routes: Sequence[str], fate: Fate) -> None:
+def _worker(settings: Settings, peers: str, routes: Sequence[str], fate: Fate, ready: Any) -> None:
     """The process: one run of the routes, as a job does it."""
     os.setsid()
     passed, ending = 0, False
@@ -78,6 +78,7 @@ def _worker(settings: Settings, peers: str, routes: Sequence[str], fate: Fate) -
         ending = True
 
     signal.signal(signal.SIGUSR1, end)  # SIGTERM would also break off what Arrow is reading
+    ready.set()
     if fate.file_size:
         import resource
 
@@ -185,9 +186,11 @@ class Rig:
     def start(self, routes: Sequence[str] | None = None, **fate: Any) -> Any:
         """A worker process at these routes, or all."""
         fated = Fate(mutant=self.mutant, **fate)
-        worker = context.Process(
-            target=_worker, args=(self.settings, self.peers, list(routes or self.routes()), fated)
+        worker: Any = context.Process(
+            target=_worker,
+            args=(self.settings, self.peers, list(routes or self.routes()), fated, ready := context.Event()),
         )
+        worker.ready = ready  # set once it can be asked to end
         worker.start()
         self.workers.append(worker)
         return worker
