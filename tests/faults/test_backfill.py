@@ -40,7 +40,7 @@ def at_the_city(scene: Scene, statement: str) -> None:
 
 
 def test_a_year_of_parts_beside_what_runs_ends_as_a_serial_run(postgres_server: str, tmp_path: Path) -> None:
-    days, live = doses.dose((4, 2), (365, 40))
+    days, live = doses.dose((2, 1), (365, 40))
     today = datetime.now(CHINA).date()
     spread = (
         "UPDATE %s SET updated_at = now() - make_interval(days => 1 + abs(hashtext(id::text)) %% "
