@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from catalog.agreement import Agreement
+from catalog.authority import Authority
 from catalog.clock import Clock
 from catalog.codes import CodeTables
 from catalog.contract import Contract, Layout, ordered
@@ -30,7 +31,7 @@ from quality.suite import load as load_suite
 FOLDER = ROOT / "docs" / "reference"
 KINDS: dict[str, type] = {
     "node": Node, "platform": Platform, "contract": Contract, "layout": Layout, "entry": Entry,
-    "agreement": Agreement, "mapping": MappingSpec, "route": Route, "clock": Clock,
+    "agreement": Agreement, "mapping": MappingSpec, "route": Route, "clock": Clock, "authority": Authority,
 }  # fmt: skip
 _TABLE = re.compile(r"CT_[A-Z_]+")
 _HEAD = """\

@@ -10,26 +10,15 @@ from typing import Any
 import pytest
 import typer
 
-from catalog.agreement import Agreement
-from catalog.authority import Authority
-from catalog.clock import Clock
-from catalog.contract import Contract, Layout
 from catalog.declaration import json_schema
-from catalog.entry import Entry
 from catalog.masks import MASKS
-from catalog.platform import Platform
 from exchange.cli.app import app
-from exchange.route import Node, Route
+from exchange.cli.reference import KINDS
 from exchange.settings import ROOT
-from mappings.mapping import Mapping
 
 SKIPPED = {".venv", ".git", "var", "node_modules", "build"}
 PAGES = sorted(p for p in ROOT.rglob("*.md") if not SKIPPED & set(p.relative_to(ROOT).parts))
 READMES = [ROOT / "README.md", ROOT / "README.zh.md"]
-KINDS: dict[str, type] = {
-    "node": Node, "platform": Platform, "contract": Contract, "layout": Layout, "entry": Entry,
-    "agreement": Agreement, "mapping": Mapping, "route": Route, "clock": Clock, "authority": Authority,
-}  # fmt: skip
 
 
 def text(path: Path) -> str:
