@@ -86,6 +86,25 @@ def conform(
     return decide(batch, gather(violations(rows.filter(bad[f, r]), r, f) for f, r in found))
 
 
+def asked(shape: Shape) -> tuple[tuple[str, str], ...]:
+    """(rule, field) of what ``conform`` asks of the shape's columns once their types are right."""
+    typed = not isinstance(shape, Layout)
+    found = []
+    for f in shape.fields:
+        text = f.type in TEXT_TYPES
+        rules = {
+            "required": f.required,
+            "length": f.length is not None and (text or not typed),
+            "masked": typed and f.type in _MASKABLE,
+            "code_table": typed and f.type == "code",
+            "division": typed and f.type == "division",
+            "format": typed and f.type in ("phone", "hex", "json"),
+            "check_digit": typed and f.type in ("uscc", "id_no"),
+        }
+        found += [(rule, f.name) for rule, wanted in rules.items() if wanted]
+    return tuple(found)
+
+
 def _series(batch: pa.RecordBatch, field: Field) -> pl.Series:
     return pl.Series(field.name, pl.from_arrow(batch.column(field.name)))
 

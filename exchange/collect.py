@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import polars as pl
@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection
 
-from catalog import envelope, verdict
+from catalog import conform, envelope, verdict
 from catalog.errors import Blocked
-from exchange import batches, cases, drifts, holdings
+from exchange import assessments, batches, cases, drifts, holdings
 from exchange.batch import Counts
 from exchange.batches import Batch
 from exchange.declarations import Way
@@ -29,8 +29,9 @@ from exchange.sift import Sifted, mapper_of, sift
 from exchange.stores import Stores, kill_point
 from mappings.mapper import Mapper
 from mappings.order import SEQUENCE
+from quality.assessment import COLLECTION, PROCESSING, Assessment, of_results, of_violations
 from quality.engine import ready
-from quality.judge import History, gate, judge
+from quality.judge import History, Judged, assess, gate, judge
 from quality.judge import close as close_rules
 from quality.rules import Rules
 from quality.rules import compile as compile_rules
@@ -101,13 +102,74 @@ def _block(work: _Work, token: int, error: Blocked) -> None:
     way, batch = work.way, work.batch
     if batch.state == "blocked":
         return
+    assessed = _assessed(work)
     with work.stores.closing(way.route.id, token, batch=None, at=work.at) as (connection, entries):
         state = "set_aside" if batch.unit.startswith(APART) else "blocked"  # it stands in nobody's way
+        kept_as = _keep(work, connection, assessed, assessments.BLOCKED)
         batches.set_state(connection, batch.id, state, words=error)
         cases.open_case(connection, "blocked", way.route.id, batch.id, batch.name, {}, at=work.at)
-        entries.append(
-            Entry(kind="batch_blocked", subject=batch.name, facts={"route": way.route.id, "batch": batch.id})
-        )
+        facts = {"route": way.route.id, "batch": batch.id, "assessments": kept_as}
+        entries.append(Entry(kind="batch_blocked", subject=batch.name, facts=facts))
+
+
+def _assessed(work: _Work) -> list[Assessment]:
+    """What the rules say of a batch that does not pass; none where they cannot be asked."""
+    made = _Assessed()
+    try:
+        _, last, facts, _ = _first_pass(work)
+        for raw, sifted in work.sifted():
+            latest, _ = _latest(sifted.passed, last)
+            with work.stores.database.transaction() as connection:
+                known = referred(work.stores, connection, work.rules, latest)
+            judged = assess(latest, work.rules, facts, known)
+            made.take(work, raw, sifted, judged, verdict.gather([]))
+    except Blocked:
+        return []
+    return made.stages
+
+
+def _keep(work: _Work, connection: Connection, assessed: list[Assessment], outcome: str) -> dict[str, str]:
+    """Stage: the digest of what is kept of it."""
+    way = work.way
+    assert way.suite is not None
+    about = assessments.About(
+        contract=way.contract.id,
+        batch=work.batch.id,
+        route=way.route.id,
+        platform=way.platform.id,
+        suite=way.suite.name,
+        revision=way.revision,
+        outcome=outcome,
+    )
+    return {a.stage: assessments.put(connection, about, a, at=work.at) for a in assessed}
+
+
+@dataclass(kw_only=True)
+class _Assessed:
+    """What the rules came to, as a batch is worked through."""
+
+    collection: Assessment = field(default_factory=lambda: Assessment(stage=COLLECTION))
+    processing: Assessment = field(default_factory=lambda: Assessment(stage=PROCESSING))
+
+    @property
+    def stages(self) -> list[Assessment]:
+        return [self.collection, self.processing]
+
+    def take(
+        self, work: _Work, raw: pa.RecordBatch, sifted: Sifted, judged: Judged, entering: pa.RecordBatch
+    ) -> None:
+        """One chunk. ``entering``: violations that were found when its records were looked up."""
+        asked = [(r, n) for r, n in conform.asked(work.way.layout) if n in raw.schema.names]
+        read = of_violations(COLLECTION, sifted.as_read, rows=raw.num_rows, asked=asked)
+        covered = [(r, n) for r, n in conform.asked(work.way.contract) if n in work.mapper.covers]
+        found = verdict.gather([sifted.worked, entering])
+        rows = raw.num_rows - read.rejected
+        worked = of_violations(PROCESSING, found, rows=rows, asked=covered)
+        errors = verdict.gather([found, judged.verdict.violations])
+        rejected = pc.unique(errors.filter(pc.equal(errors.column("severity"), verdict.ERROR)).column("row"))
+        every = [*worked.results.values(), *judged.results]
+        self.collection += read
+        self.processing += of_results(PROCESSING, every, rows=rows, rejected=len(rejected))
 
 
 def _close(work: _Work, token: int) -> Counts:
@@ -119,14 +181,14 @@ def _close(work: _Work, token: int) -> Counts:
             f for f in findings if f.field is not None
         ]  # a few repaired rows are no slice of their sender
     gate(findings)
-    tally = Tally()
+    tally, assessed = Tally(), _Assessed()
     with stores.closing(way.route.id, token, batch=batch.id, at=work.at) as (connection, entries):
         if batches.cursor_of(connection, way.route.id) != batch.before:
             raise Blocked(
                 f"批次 {batch.number} 前面还有未关闭的批次", f"an earlier batch waits before {batch.number}"
             )
         for raw, sifted in kept if kept is not None else work.sifted():
-            _chunk(work, connection, raw, sifted, last, facts, tally)
+            _chunk(work, connection, raw, sifted, last, facts, tally, assessed)
         _check_tolerance(work, tally)
         counts = Counts(read=tally.read, quarantined=tally.quarantined, **tally.outcomes)
         assert counts.closes(), "the collect equation does not close"
@@ -139,6 +201,7 @@ def _close(work: _Work, token: int) -> Counts:
         batches.move_cursor(connection, way.route.id, batch.after)
         batches.drain(connection, way.route.id, batch.drained_at)
         batches.keep_revision(connection, way, at=work.at)
+        kept_as = _keep(work, connection, assessed.stages, assessments.PASSED)
         entries.append(
             Entry(
                 kind="batch_closed",
@@ -153,6 +216,7 @@ def _close(work: _Work, token: int) -> Counts:
                     "intake": batch.staged,
                     "counts": counts.to_dict(),
                     "rules": tally.by_rule,
+                    "assessments": kept_as,
                     "fields": work.fields,
                     **({"left_out": tally.left} if tally.left else {}),
                 },
@@ -232,16 +296,18 @@ def _chunk(
     last: pl.DataFrame | None,
     facts: Survey,
     tally: Tally,
+    assessed: _Assessed,
 ) -> None:
     way, batch = work.way, work.batch
     entry = Entering(stores=work.stores, way=way, batch=batch, at=work.at, fields=work.fields)
     latest, replaced = _latest(sifted.passed, last)
     if replaced is not None:
         _enter_replaced(work, entry, connection, replaced, sifted.order, tally)
-    judged = judge(latest, work.rules, facts, referred(work.stores, connection, work.rules, latest))
-    rows, unknown = identified(entry, connection, judged.passed, sifted.order)
+    judged = assess(latest, work.rules, facts, referred(work.stores, connection, work.rules, latest))
+    rows, unknown = identified(entry, connection, judged.verdict.passed, sifted.order)
     rows, twice = doubled(entry, rows)
-    found = verdict.gather([sifted.violations, judged.violations, unknown, twice])
+    found = verdict.gather([sifted.violations, judged.verdict.violations, unknown, twice])
+    assessed.take(work, raw, sifted, judged, verdict.gather([unknown, twice]))
     errors = found.filter(pc.equal(found.column("severity"), verdict.ERROR))
     bad = pc.unique(errors.column("row"))
     tally.read += raw.num_rows

@@ -30,13 +30,19 @@ def mapper_of(declared: Declarations, way: Way) -> Mapper:
 
 @dataclass(frozen=True, kw_only=True)
 class Sifted:
-    """``passed``: rows of the contract. ``violations`` of layout, mapping, contract, scope and clock.
-    ``order``: _row, sequence, stated (mappings.order), of every row as read. ``left``: what came and was left out."""
+    """``passed``: rows of the contract. ``order``: _row, sequence, stated (mappings.order), of every row as read.
+    ``left``: what came and was left out."""
 
     passed: pa.RecordBatch
-    violations: pa.RecordBatch
+    as_read: pa.RecordBatch  # violations of the layout
+    worked: pa.RecordBatch  # violations of mapping, contract, scope and clock
     order: pl.DataFrame
     left: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def violations(self) -> pa.RecordBatch:
+        """All of them."""
+        return verdict.gather([self.as_read, self.worked])
 
 
 def sift(declared: Declarations, way: Way, mapper: Mapper, raw: pa.RecordBatch, *, at: datetime) -> Sifted:
@@ -52,9 +58,8 @@ def sift(declared: Declarations, way: Way, mapper: Mapper, raw: pa.RecordBatch, 
     within = verdict.decide(sound.passed, strange)
     return Sifted(
         passed=within.passed,
-        violations=verdict.gather(
-            [settled.violations, as_read.violations, mapped.violations, sound.violations, strange]
-        ),
+        as_read=verdict.gather([settled.violations, as_read.violations]),
+        worked=verdict.gather([mapped.violations, sound.violations, strange]),
         order=order,
         left={**settled.left, **_unfit(way, mapped.violations)},
     )

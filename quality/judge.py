@@ -12,6 +12,7 @@ from catalog import envelope
 from catalog.errors import Blocked
 from catalog.shape import Reference, to_batch
 from catalog.verdict import BLOCK, ERROR, VIOLATIONS, WARN, Verdict, decide
+from quality.assessment import Result, Statement
 from quality.kinds import rows_good
 from quality.rules import ALIVE, REFERENCE, Question, Rule, Rules, questions
 from quality.survey import Survey, fingerprint, run
@@ -70,6 +71,14 @@ def _severity(rule: Rule, facts: Survey) -> str:
     return rule.expectation.severity
 
 
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """The verdict on a batch, and what each rule came to in it."""
+
+    verdict: Verdict
+    results: tuple[Result, ...]
+
+
 def judge(batch: pa.RecordBatch, rules: Rules, facts: Survey,
           references: Mapping[Reference, pa.Array]) -> Verdict:  # fmt: skip
     """The verdict on each row, given the survey of the whole slice that the batch is part of.
@@ -78,35 +87,106 @@ def judge(batch: pa.RecordBatch, rules: Rules, facts: Survey,
     violation of severity ``error`` is rejected; ``block`` and ``warn`` reject none (``close`` and ``gate``
     deal with the former). Tombstones pass. Raises Blocked where anything cannot be judged.
     """
+    return assess(batch, rules, facts, references).verdict
+
+
+def assess(batch: pa.RecordBatch, rules: Rules, facts: Survey,
+           references: Mapping[Reference, pa.Array]) -> Judged:  # fmt: skip
+    """As ``judge``, with the counts and record numbers of every rule on rows; of one pass."""
     frame, asked = questions(batch, rules)
     for one in asked:
         if not facts.knows(one.rule):
             raise _unsurveyed(rules.suite, one.rule)
-    heads = [(q.rule.name, q.rule.field, _severity(q.rule, facts)) for q in asked]
-    masks = [_bad(q, facts) for q in asked]
+    lines = [
+        _Line(
+            statement=statement(q.rule),
+            severity=_severity(q.rule, facts),
+            where=q.where,
+            considered=q.considered,
+            bad=_bad(q, facts),
+        )
+        for q in asked
+    ]
     for reference in rules.references:
         if reference not in references:
             raise _missing(rules.suite, reference)
         known = pl.Series(references[reference]).cast(frame.schema[reference.field])
         col = pl.col(reference.field)
-        masks.append(ALIVE & col.is_not_null() & col.is_in(known.implode()).not_())
-        heads.append((REFERENCE, reference.field, ERROR))
-    if not masks:
-        return decide(batch, pa.RecordBatch.from_pylist([], schema=VIOLATIONS))
-    plan = frame.lazy().select(envelope.ROW, *(m.alias(str(i)) for i, m in enumerate(masks)))
-    made = run(plan, frame, asked, rules.suite) if asked else plan.collect()
-    found = [
-        rows.select(
-            row=envelope.ROW,
-            rule=pl.lit(name),
-            field=pl.lit(field, dtype=pl.String),
-            severity=pl.lit(severity),
+        there = ALIVE & col.is_not_null()
+        lines.append(
+            _Line(
+                statement=refers(reference),
+                severity=ERROR,
+                where=ALIVE,
+                considered=there,
+                bad=there & col.is_in(known.implode()).not_(),
+            )
         )
-        for i, (name, field, severity) in enumerate(heads)
-        if (rows := made.filter(pl.col(str(i)))).height
-    ]
     none = pa.RecordBatch.from_pylist([], schema=VIOLATIONS)
-    return decide(batch, to_batch(pl.concat(found), VIOLATIONS) if found else none)
+    if not lines:
+        return Judged(verdict=decide(batch, none), results=())
+    wanted = [
+        e.alias(f"{i}{n}")
+        for i, x in enumerate(lines)
+        for n, e in (
+            ("w", x.where.sum()),
+            ("c", x.considered.sum()),
+            ("b", pl.col(envelope.ROW).filter(x.bad).sort().implode()),
+        )
+    ]
+    plan = frame.lazy().select(wanted)
+    made = run(plan, frame, asked, rules.suite) if asked else plan.collect()
+    found: list[pl.DataFrame] = []
+    results: list[Result] = []
+    for i, x in enumerate(lines):
+        rows = made[f"{i}b"][0]
+        considered = int(made[f"{i}c"][0])
+        results.append(
+            Result(
+                statement=x.statement,
+                considered=considered,
+                missing=int(made[f"{i}w"][0]) - considered,
+                bad=rows.to_arrow().cast(pa.int64()),
+            )
+        )
+        if len(rows):
+            found.append(
+                pl.DataFrame({"row": rows}).with_columns(
+                    rule=pl.lit(x.statement.rule),
+                    field=pl.lit(x.statement.field, dtype=pl.String),
+                    severity=pl.lit(x.severity),
+                )
+            )
+    violations = to_batch(pl.concat(found), VIOLATIONS) if found else none
+    return Judged(verdict=decide(batch, violations), results=tuple(results))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Line:
+    statement: Statement
+    severity: str  # of a violation, where the whole slice is known
+    where: pl.Expr
+    considered: pl.Expr
+    bad: pl.Expr
+
+
+def statement(rule: Rule) -> Statement:
+    """The rule as an assessment names it."""
+    one = rule.expectation
+    return Statement(
+        id=f"suite:{rule.id}", rule=rule.name, field=rule.field, severity=one.severity, title=one.title,
+        title_en=one.title_en, mostly=one.mostly, dimensions=one.dimensions,
+        expectation={"type": one.type, "kwargs": one.kwargs, "row_condition": one.condition},
+    )  # fmt: skip
+
+
+def refers(reference: Reference) -> Statement:
+    """The reference as an assessment names it."""
+    return Statement(
+        id=f"suite:{REFERENCE}:{reference.field}", rule=REFERENCE, field=reference.field, severity=ERROR,
+        title="引用的记录不存在", title_en="the record that it refers to does not exist",
+        expectation={"type": REFERENCE, "kwargs": {"column": reference.field, "contract": reference.contract}},
+    )  # fmt: skip
 
 
 def close(rules: Rules, facts: Survey, history: History | None = None) -> list[Finding]:

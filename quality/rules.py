@@ -40,10 +40,11 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """A rule over one batch: both expressions are never null, and false for tombstones."""
+    """A rule over one batch: no expression is ever null, and all are false for tombstones."""
 
     rule: Rule
-    considered: pl.Expr
+    where: pl.Expr  # the rows that its condition means
+    considered: pl.Expr  # those of them that have something to ask about
     bad: pl.Expr  # of a unique kind: not used
 
 
@@ -137,11 +138,12 @@ def question(rule: Rule, types: kinds.Types) -> Question:
     given = rule.expectation.kwargs
     where = conditions.mask(rule.expectation.condition, types) & ALIVE
     if rule.kind.build is None:
-        considered = where & kinds.key_considered(given, types)
-        return Question(rule=rule, considered=considered.fill_null(False), bad=pl.lit(False))
+        considered = (where & kinds.key_considered(given, types)).fill_null(False)
+        return Question(rule=rule, where=where, considered=considered, bad=pl.lit(False))
     asked = rule.kind.build(given, types)
     considered = (where & asked.considered).fill_null(False)
-    return Question(rule=rule, considered=considered, bad=considered & asked.good.fill_null(False).not_())
+    bad = considered & asked.good.fill_null(False).not_()
+    return Question(rule=rule, where=where, considered=considered, bad=bad)
 
 
 def questions(batch: pa.RecordBatch, rules: Rules) -> tuple[pl.DataFrame, list[Question]]:

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from catalog.envelope import SCHEMA
 from catalog.shape import Reference
-from quality import report, rules, suite
-from quality.judge import close, judge
+from quality import rules, suite
+from quality.assessment import Assessment, of_results
+from quality.judge import assess, close, judge
 from quality.survey import Survey, merge, survey
 
 UNIT = Reference(field="unit", contract="key_unit", target="unit_code")
@@ -92,8 +93,14 @@ def test_batching_changes_no_verdict(parts: list[list[dict[str, Any]]], order: A
     found = sorted(map(str, (v for d in verdicts for v in d.violations.to_pylist())))
     assert found == sorted(map(str, one.violations.to_pylist()))
     assert [r for d in verdicts for r in d.rejected.to_pylist()] == one.rejected.to_pylist()
-    counted = sum((report.report(d) for d in verdicts), report.Report())
-    assert counted == report.report(one)
+    counted = sum((assessed(b, facts) for b in data), assessed(whole.slice(0, 0), facts))
+    assert counted.to_json() == (Assessment(stage="processing") + assessed(whole, facts)).to_json()
+
+
+def assessed(batch: pa.RecordBatch, facts: Survey) -> Assessment:
+    done = assess(batch, RULES, facts, KNOWN)
+    rejected = len(done.verdict.rejected)
+    return of_results("processing", done.results, rows=batch.num_rows, rejected=rejected)
 
 
 @settings(deadline=None, max_examples=40)

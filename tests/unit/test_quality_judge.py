@@ -12,8 +12,10 @@ import pytest
 from catalog.envelope import SCHEMA
 from catalog.errors import Blocked
 from catalog.shape import Reference
-from quality import engine, report, rules, suite
-from quality.judge import History, close, gate, judge
+from catalog.verdict import violations
+from quality import engine, rules, suite
+from quality.assessment import Assessment, of_results, of_violations
+from quality.judge import History, assess, close, gate, judge
 from quality.survey import Survey, merge, survey
 
 PAYLOAD = {"code": pa.string(), "unit": pa.string(), "n": pa.int64()}
@@ -164,16 +166,41 @@ def test_rules_on_columns_that_a_route_does_not_carry_are_left_out_and_named() -
     assert made.references == ()
 
 
-def test_reports_count_and_add_up() -> None:
-    made = gate_of(one(NOT_NULL, column="code"), one(BETWEEN, "warn", column="n", min_value=5))
-    data = batch({"n": 1}, {"code": "a", "n": 7}, {"n": 9})
-    whole = report.report(judge(data, made, survey(data, made), {}))
-    parts = [report.report(judge(p, made, survey(p, made), {})) for p in (data.slice(0, 1), data.slice(1))]
-    assert parts[0] + parts[1] == whole
-    assert whole.to_json(made.titles) == {
-        "rows": 3, "rejected": 2,
-        "violations": [
-            {"rule": "to_be_between", "field": "n", "severity": "warn", "title": "标题", "rows": 1},
-            {"rule": "to_not_be_null", "field": "code", "severity": "error", "title": "标题", "rows": 2},
-        ],
-    }  # fmt: skip
+def test_assessments_count_and_add_up() -> None:
+    made = gate_of(
+        one(NOT_NULL, column="code"), one(BETWEEN, "warn", column="n", min_value=5), references=(UNIT,)
+    )
+    data = batch({"n": 1, "unit": "u9"}, {"code": "a", "n": 7}, {"n": 9})
+    facts = survey(data, made)
+
+    def of(part: pa.RecordBatch) -> Assessment:
+        done = assess(part, made, facts, {UNIT: pa.array(["u1"])})
+        rejected = len(done.verdict.rejected)
+        return of_results("processing", done.results, rows=part.num_rows, rejected=rejected)
+
+    whole = of(data)
+    assert (of(data.slice(1)) + of(data.slice(0, 1))).to_json() == whole.to_json()
+    assert (whole + Assessment(stage="processing")).digest == whole.digest
+    assert (whole.rows, whole.rejected) == (3, 2)
+    told = {
+        (r.statement.rule, r.statement.field): (r.considered, r.missing, r.bad.to_pylist(), r.success)
+        for r in whole.results.values()
+    }
+    assert told == {
+        ("to_be_between", "n"): (3, 0, [0], False),
+        ("to_not_be_null", "code"): (3, 0, [0, 2], False),
+        ("reference", "unit"): (1, 2, [0], False),
+    }
+
+
+def test_a_step_without_a_suite_is_asked_of_every_row() -> None:
+    asked = [("required", "code"), ("required", "n")]
+    broken = violations(pa.array([4, 2]), "required", "code")
+    one_part = of_violations("collection", broken, rows=5, asked=asked)
+    quiet = of_violations("collection", broken.slice(0, 0), rows=7)
+    told = {
+        (r.statement.rule, r.statement.field): (r.considered, r.unexpected)
+        for r in (quiet + one_part).results.values()
+    }
+    assert told == {("required", "code"): (12, 2), ("required", "n"): (12, 0)}
+    assert (one_part + quiet).rejected == 2

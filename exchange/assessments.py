@@ -1,0 +1,121 @@
+"""Assessments (质量评价) kept: what every rule came to, with the statement that it had and the rows it names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+from sqlalchemy import Connection, RowMapping, delete, insert, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from exchange.quality_tables import assessments, results, statements
+from quality.assessment import Assessment, Result, Statement, of_results
+
+_ROWS = pa.schema([pa.field("row", pa.int64(), nullable=False)])
+_SMALL = pa.ipc.IpcWriteOptions(compression="zstd")
+PASSED, BLOCKED = "passed", "blocked"
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What an assessment is of."""
+
+    contract: str
+    batch: int | None = None
+    route: str | None = None
+    platform: str | None = None
+    suite: str | None = None
+    revision: str | None = None
+    outcome: str = PASSED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """One that is kept."""
+
+    id: int
+    about: About
+    at: datetime
+    digest: str
+    assessment: Assessment
+
+
+def put(connection: Connection, about: About, assessment: Assessment, *, at: datetime) -> str:
+    """Keep it, in place of the one of its batch and stage; its digest."""
+    if about.batch is not None:
+        same = (assessments.c.batch == about.batch) & (assessments.c.stage == assessment.stage)
+        connection.execute(delete(assessments).where(same))
+    head = {
+        "stage": assessment.stage, "batch": about.batch, "route": about.route, "platform": about.platform,
+        "contract": about.contract, "suite": about.suite, "revision": about.revision,
+        "outcome": about.outcome, "rows": assessment.rows, "rejected": assessment.rejected,
+        "digest": assessment.digest, "at": at,
+    }  # fmt: skip
+    id = connection.execute(insert(assessments).values(head).returning(assessments.c.id)).scalar_one()
+    made = [assessment.results[i] for i in sorted(assessment.results)]
+    if made:
+        stated = [{"digest": r.statement.digest, "facts": r.statement.to_json()} for r in made]
+        connection.execute(upsert(statements).on_conflict_do_nothing(), stated)
+        connection.execute(insert(results), [_line(int(id), r) for r in made])
+    return assessment.digest
+
+
+def _line(assessment: int, result: Result) -> dict[str, Any]:
+    return {
+        "assessment": assessment, "statement": result.statement.digest, "considered": result.considered,
+        "missing": result.missing, "unexpected": result.unexpected,
+        "rows": _packed(result.bad) if result.unexpected else None,
+    }  # fmt: skip
+
+
+def _packed(rows: pa.Int64Array) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, _ROWS, options=_SMALL) as writer:
+        writer.write_batch(pa.RecordBatch.from_arrays([rows], schema=_ROWS))
+    return bytes(sink.getvalue())
+
+
+def unpacked(packed: bytes | None) -> pa.Int64Array:
+    """Record numbers as ``results.rows`` keeps them."""
+    if packed is None:
+        return pa.array([], pa.int64())
+    with pa.ipc.open_stream(packed) as reader:
+        return reader.read_all().column("row").combine_chunks()
+
+
+def of_batch(connection: Connection, batch: int) -> list[Kept]:
+    """Those of one batch, by stage."""
+    query = select(assessments).where(assessments.c.batch == batch).order_by(assessments.c.stage)
+    return opened(connection, connection.execute(query).mappings().all())
+
+
+def opened(connection: Connection, heads: Sequence[RowMapping]) -> list[Kept]:
+    """Rows of ``assessments`` with their results, in the order given."""
+    query = (
+        select(results, statements.c.facts)
+        .join(statements, statements.c.digest == results.c.statement)
+        .where(results.c.assessment.in_([h["id"] for h in heads]))
+    )
+    lines: dict[int, list[Result]] = {int(h["id"]): [] for h in heads}
+    for row in connection.execute(query):
+        lines[row.assessment].append(
+            Result(
+                statement=Statement(**row.facts),
+                considered=row.considered,
+                missing=row.missing,
+                bad=unpacked(row.rows),
+            )
+        )
+    return [
+        Kept(
+            id=h["id"],
+            about=About(**{n: h[n] for n in About.__dataclass_fields__}),
+            at=h["at"],
+            digest=h["digest"],
+            assessment=of_results(h["stage"], lines[h["id"]], rows=h["rows"], rejected=h["rejected"]),
+        )
+        for h in heads
+    ]

@@ -1,0 +1,54 @@
+"""The tables of data quality, in schema ``leishu``: rules as they stood, and what they came to."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from exchange.tables import Instant, metadata
+
+statements = Table(  # a rule as it stood when it was asked
+    "statements",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("facts", JSONB, nullable=False),  # quality.assessment.Statement
+)
+assessments = Table(  # 质量评价: what one stage came to over one batch, or over the register
+    "assessments",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("stage", Text, nullable=False),  # collection, processing, storage, use, maintenance
+    Column("batch", BigInteger, ForeignKey("leishu.batches.id")),  # null: no batch, the register itself
+    Column("route", Text),
+    Column("platform", Text),  # the sender; of use and maintenance the recipient
+    Column("contract", Text, nullable=False),
+    Column("suite", Text),
+    Column("revision", Text),  # digest of the declarations that decided
+    Column("outcome", Text, nullable=False),  # passed, blocked
+    Column("rows", BigInteger, nullable=False),
+    Column("rejected", BigInteger, nullable=False),
+    Column("digest", Text, nullable=False),  # quality.assessment.Assessment.digest; in the ledger's entry too
+    Column("at", Instant, nullable=False),
+    UniqueConstraint("batch", "stage"),
+)
+Index("assessments_platform", assessments.c.platform, assessments.c.contract, assessments.c.at)
+results = Table(  # what one rule came to
+    "results",
+    metadata,
+    Column("assessment", BigInteger, ForeignKey(assessments.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("statement", Text, ForeignKey(statements.c.digest), primary_key=True),
+    Column("considered", BigInteger, nullable=False),
+    Column("missing", BigInteger, nullable=False),
+    Column("unexpected", BigInteger, nullable=False),
+    Column("rows", LargeBinary),  # record numbers: an Arrow stream of int64, zstd; null where none
+)
