@@ -193,7 +193,7 @@ def _close(work: _Work, token: int) -> Counts:
         counts = Counts(read=tally.read, quarantined=tally.quarantined, **tally.outcomes)
         assert counts.closes(), "the collect equation does not close"
         former = _replayed(work, connection) if batch.unit.startswith(REPLAY) else {}
-        if tally.quarantined:
+        if tally.put_aside:
             why = {"rules": tally.by_rule, "shares": _shares(work, connection), **former}
             cases.open_case(connection, "quarantine", way.route.id, batch.id, batch.name, why, at=work.at)
         drifts.note(connection, way, batch.id, tally.left, at=work.at)
@@ -319,9 +319,13 @@ def _chunk(
     ):
         tally.by_rule[rule] = tally.by_rule.get(rule, 0) + n
     if len(bad):
+        stores = work.stores
         taken = raw.filter(pc.is_in(raw.column(envelope.ROW), value_set=bad))
-        sealed = seal_rows(taken, errors, work.stores.keyring, way.platform.id, batch.name, work.at)
-        quarantine(connection, batch.id, way.route.id, sealed, at=work.at)
+        sealed = seal_rows(
+            taken, errors, stores.keyring, way.platform.id, batch.name, work.at,
+            names=stores.key("digest", work.at),
+        )  # fmt: skip
+        tally.put_aside += quarantine(connection, batch.id, way.route.id, sealed, at=work.at)
     if batch.unit.startswith(APART):
         rows = _untouched(work, connection, rows, tally)
     enter(entry, connection, rows, tally)

@@ -42,6 +42,7 @@ class Tally:
     read: int = 0
     outcomes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
     quarantined: int = 0
+    put_aside: int = 0  # of them, those that did not wait already
     by_rule: dict[str, int] = field(default_factory=dict)
     left: dict[str, int] = field(default_factory=dict)  # what came and no declaration names, left out
     ordinal: int = 0

@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import BigInteger, Connection, cast, func, insert, literal, select, update
+from sqlalchemy import BigInteger, Connection, LargeBinary, cast, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from catalog import envelope
-from exchange.keys import FileKeyring, seal, unseal
+from exchange.keys import FileKeyring, row_digests, seal, unseal
 from exchange.tables import batches, quarantine, repairs
 
 PURPOSE = "quarantine"
@@ -31,6 +31,7 @@ class Sealed:
     key_id: str
     sealed: bytes
     reasons: list[dict[str, Any]]
+    digest: bytes  # HMAC-SM3 of the row as it was read; the same row read again has the same
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,15 +86,22 @@ def seal_rows(
     owner: str,
     batch: str,
     at: datetime,
+    *,
+    names: bytes,
 ) -> list[Sealed]:
-    """Each row sealed under the sender's key; quarantined rows are few, so this goes row by row."""
+    """Each row sealed under the sender's key; quarantined rows are few, so this goes row by row.
+
+    ``names``: the key that digests of rows are made with.
+    """
     key_id, key = keyring.current(PURPOSE, owner, at)
     reasons: dict[int, list[dict[str, Any]]] = {}
     for violation in violations.to_pylist():
         row = violation.pop("row")
         reasons.setdefault(row, []).append(violation)
     out = []
-    for record in rows.to_pylist():
+    columns = [n for n in rows.schema.names if n != envelope.ROW]
+    digests = row_digests(names, rows, columns).to_pylist()
+    for record, digest in zip(rows.to_pylist(), digests, strict=True):
         row = record[envelope.ROW]
         plain = json.dumps(record, ensure_ascii=False, default=str).encode()
         out.append(
@@ -102,12 +110,23 @@ def seal_rows(
                 key_id=key_id,
                 sealed=seal(key, plain, f"{batch}/{row}".encode()),
                 reasons=reasons[row],
+                digest=digest,
             )
         )
     return out
 
 
-def put(connection: Connection, batch: int, route: str, rows: Sequence[Sealed], *, at: datetime) -> None:
+def put(connection: Connection, batch: int, route: str, rows: Sequence[Sealed], *, at: datetime) -> int:
+    """How many were put there: a row that waits already for the same reasons is not put there twice."""
+    waiting = select(quarantine.c.digest, quarantine.c.reasons).where(
+        quarantine.c.route == route,
+        quarantine.c.state.in_(WAITING),
+        quarantine.c.digest == func.any(literal([s.digest for s in rows], ARRAY(LargeBinary))),
+    )
+    known = {(bytes(r.digest), json.dumps(r.reasons)) for r in connection.execute(waiting)}
+    rows = [s for s in rows if (s.digest, json.dumps(s.reasons)) not in known]
+    if not rows:
+        return 0
     connection.execute(
         insert(quarantine),
         [
@@ -118,11 +137,13 @@ def put(connection: Connection, batch: int, route: str, rows: Sequence[Sealed], 
                 "key_id": s.key_id,
                 "sealed": s.sealed,
                 "reasons": s.reasons,
+                "digest": s.digest,
                 "at": at,
             }
             for s in rows
         ],
     )
+    return len(rows)
 
 
 def opened(connection: Connection, keyring: FileKeyring, id: int, batch: str) -> dict[str, Any] | None:
@@ -349,7 +370,7 @@ def dispose(connection: Connection, *, before: datetime, at: datetime) -> dict[s
     gone = (
         update(quarantine)
         .where(q.closed_at < before, q.sealed.is_not(None), q.state.in_([REPLAYED, DISCARDED]))
-        .values(sealed=None, disposed_at=at)
+        .values(sealed=None, digest=None, disposed_at=at)
         .returning(q.id, q.route)
     )
     out: dict[str, list[int]] = {}

@@ -190,6 +190,7 @@ quarantine = Table(
     Column("key_id", Text, nullable=False),  # of the key that sealed the row
     Column("sealed", LargeBinary),  # the row as it was read; null once it was disposed of
     Column("reasons", JSONB, nullable=False),  # [{rule, field, severity}]
+    Column("digest", LargeBinary),  # of the row as it was read
     Column(
         "state", Text, nullable=False, server_default="open"
     ),  # open, repaired, approved, returned, replaying; replayed, discarded
@@ -205,6 +206,10 @@ quarantine = Table(
     UniqueConstraint("batch", "row"),
 )
 Index("quarantine_route", quarantine.c.route, quarantine.c.id)
+Index(
+    "quarantine_waiting", quarantine.c.route, quarantine.c.digest,
+    postgresql_where=text("state IN ('open', 'repaired', 'approved', 'returned')"),
+)  # fmt: skip
 Index("quarantine_replay", quarantine.c.replay, postgresql_where=text("replay IS NOT NULL"))
 repairs = Table(  # revisions of one quarantined row, each a patch on the row as it was read
     "repairs",

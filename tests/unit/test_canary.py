@@ -357,8 +357,8 @@ def _unsealed_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """The quarantine keeps rows as they are."""
     real = collect.seal_rows
 
-    def leaky(taken: pa.RecordBatch, *rest: Any) -> Any:
-        rows = real(taken, *rest)
+    def leaky(taken: pa.RecordBatch, *rest: Any, **more: Any) -> Any:
+        rows = real(taken, *rest, **more)
         return [dataclasses.replace(r, sealed=json.dumps(t, default=str, ensure_ascii=False).encode())
                 for r, t in zip(rows, taken.to_pylist(), strict=True)]  # fmt: skip
 

@@ -60,6 +60,19 @@ def test_one_repairs_another_approves_and_it_is_collected_again(place: Place) ->
     assert {r["name"] for r in place.sites["city"].records.values()} == {"名A", "好名"}
 
 
+def test_a_row_that_is_read_again_as_it_was_waits_once(place: Place) -> None:
+    (id,) = poisoned(place, "B")
+    place.later(days=1)
+    assert poisoned(place, "B") == [id], "sent again, the same"
+    batches = place.query("SELECT counts FROM leishu.batches ORDER BY id")
+    assert [b["counts"]["quarantined"] for b in batches] == [1, 1], "it is counted each time"
+    assert len(place.query("SELECT 1 FROM leishu.cases WHERE kind = 'quarantine'")) == 1
+    place.enter("B", name=LONG + "又")
+    place.run(COUNTY)
+    assert len(place.states()) == 2, "another content is another row"
+    place.sound()
+
+
 def test_what_fails_again_is_a_new_row_that_names_its_former_one(place: Place) -> None:
     place.enter("A")
     one, other = poisoned(place, "B", "C")
