@@ -8,7 +8,8 @@ or founded since. A division inside a code is frozen at registration, hence neve
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -24,39 +25,77 @@ _USCC_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
 _ORG_WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)  # GB 11714-1997
 _ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)  # GB 11643-1999
 _ID_CHECKS = "10X98765432"
-_FAR = 1_000_000.0  # the value of a character outside the alphabet: no sum of a sound code comes near
 _CHUNK = 16_384  # rows whose values fit a processor's cache
+_WRONG = (
+    1 << 27
+)  # what a character that may not stand there adds to a sum: no sound code comes near, nine fit int32
+_ORG = 1 << 16  # the sum of the organisation code is kept above that of the whole code
 
 Bytes = npt.NDArray[np.uint8]
-Values = npt.NDArray[np.float32]  # small whole numbers, exact; float for the sake of the matrix product
+Pairs = npt.NDArray[np.uint16]  # of characters, nine a code
+Numbers = npt.NDArray[np.int32]
 Flags = npt.NDArray[np.bool_]
-Check = Callable[[Bytes], Flags]
+Check = Callable[[Pairs], Flags]
+_ORG_ALPHABET, _ID_ALPHABET, _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789X", "0123456789"
 
 
-def _values(alphabet: str) -> Values:
-    table = np.full(256, _FAR, dtype=np.float32)
-    table[np.frombuffer(alphabet.encode(), dtype=np.uint8)] = np.arange(len(alphabet))
+def _term(alphabet: str, weight: int, allowed: str) -> Numbers:
+    """By character: weight × value, _WRONG where it is none of ``allowed``."""
+    table = np.full(256, _WRONG, dtype=np.int32)
+    for character in allowed:
+        table[ord(character)] = weight * alphabet.index(character)
     return table
 
 
-_USCC = _values(ALPHABET)
-_ORG = _values("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-_ID = _values("0123456789X")
+def _by_pair(terms: Sequence[Numbers]) -> list[Numbers]:
+    """By two neighbouring characters as they lie in memory: what both add to the sum."""
+    made = []
+    for first, second in zip(terms[::2], terms[1::2], strict=True):
+        low, high = (
+            (first[:, None], second[None, :]) if sys.byteorder == "big" else (first[None, :], second[:, None])
+        )
+        made.append(np.minimum(low + high, _WRONG).ravel())
+    return made
 
 
-def _sum(values: Values, weights: tuple[int, ...]) -> Values:
-    """Σ weight × value, a row a text; above _FAR where a character is not of the alphabet."""
-    total: Values = values @ np.array(weights, dtype=np.float32)
+@cache
+def _uscc_tables() -> list[Numbers]:
+    terms = [
+        _term(ALPHABET, weight, _DIGITS if 2 <= i < 8 else ALPHABET)
+        for i, weight in enumerate((*_USCC_WEIGHTS, 1))
+    ]
+    for i, weight in enumerate((*_ORG_WEIGHTS, 1), 8):
+        terms[i] = np.minimum(
+            terms[i] + _ORG * _term(_ORG_ALPHABET if i < 16 else _ID_ALPHABET, weight,
+                                    ALPHABET if i < 16 else _ID_ALPHABET).clip(0, _WRONG // _ORG),
+            _WRONG,
+        )  # fmt: skip
+    return _by_pair(terms)
+
+
+@cache
+def _id_tables() -> list[Numbers]:
+    allowed = ["123456789", *[_DIGITS] * 16, _ID_ALPHABET]
+    weights = (*_ID_WEIGHTS, 1)
+    return _by_pair([_term(_ID_ALPHABET, w, a) for w, a in zip(weights, allowed, strict=True)])
+
+
+@cache
+def _two_digits() -> Numbers:
+    """By pair of characters: the number that they write, 0 where they write none."""
+    (table,) = _by_pair([_term(_DIGITS, 10, _DIGITS), _term(_DIGITS, 1, _DIGITS)])
+    return np.where(table < _WRONG, table, 0).astype(np.int32)
+
+
+def _total(pairs: Pairs, tables: Sequence[Numbers]) -> Numbers:
+    total = tables[0].take(pairs[:, 0])
+    for i in range(1, 9):
+        total += tables[i].take(pairs[:, i])
     return total
 
 
-def _digits(characters: Bytes) -> Flags:
-    good: Flags = np.all((characters >= ord("0")) & (characters <= ord("9")), axis=1)
-    return good
-
-
 def _judge(array: pa.Array, check: Check) -> pa.BooleanArray:
-    """``check`` over the characters of the texts that have 18 bytes; others false, null stays null."""
+    """``check`` over the texts that have 18 bytes; others false, null stays null."""
     texts = array.cast(pa.string())
     if isinstance(texts, pa.ChunkedArray):
         texts = texts.combine_chunks()
@@ -65,20 +104,16 @@ def _judge(array: pa.Array, check: Check) -> pa.BooleanArray:
     out = np.zeros(len(texts), dtype=np.bool_)
     if len(rows):
         one = pa.ListArray.from_arrays(pa.array([0, len(rows)], pa.int32()), texts.filter(right))
-        flat = np.frombuffer(pc.binary_join(one, "")[0].as_buffer(), dtype=np.uint8).reshape(-1, 18)
+        flat = np.frombuffer(pc.binary_join(one, "")[0].as_buffer(), dtype=np.uint16).reshape(-1, 9)
         for start in range(0, len(rows), _CHUNK):
             out[rows[start : start + _CHUNK]] = check(flat[start : start + _CHUNK])
     missing = pc.is_null(texts).to_numpy(zero_copy_only=False)
     return pa.array(out, mask=missing)
 
 
-def _uscc(characters: Bytes) -> Flags:
-    total = _sum(_USCC.take(characters), (*_USCC_WEIGHTS, 1))
-    org = _sum(_ORG.take(characters[:, 8:16]), _ORG_WEIGHTS)
-    last = characters[:, 16]
-    stated = np.where(last == ord("X"), 10, _ID[last])
-    good: Flags = (total < _FAR) & (total % 31 == 0) & _digits(characters[:, 2:8])
-    good &= (org + stated) % 11 == 0
+def _uscc(pairs: Pairs) -> Flags:
+    total = _total(pairs, _uscc_tables())
+    good: Flags = (total < _WRONG) & ((total & (_ORG - 1)) % 31 == 0) & ((total // _ORG) % 11 == 0)
     return good
 
 
@@ -92,23 +127,18 @@ def uscc_ok(array: pa.Array) -> pa.BooleanArray:
 
 def _id_no(at: date) -> Check:
     today = at.year * 10_000 + at.month * 100 + at.day
-    days = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], dtype=np.int32)
+    days = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 0], dtype=np.int32)
 
-    def check(characters: Bytes) -> Flags:
-        total = _sum(_ID.take(characters), (*_ID_WEIGHTS, 1))
-        good: Flags = (
-            (total < _FAR) & (total % 11 == 1) & _digits(characters[:, :17]) & (characters[:, 0] != ord("0"))
-        )
-        numbers = characters[:, 6:14].astype(np.int32) - ord("0")
-        year = numbers[:, 0] * 1000 + numbers[:, 1] * 100 + numbers[:, 2] * 10 + numbers[:, 3]
-        month, day = numbers[:, 4] * 10 + numbers[:, 5], numbers[:, 6] * 10 + numbers[:, 7]
+    def check(pairs: Pairs) -> Flags:
+        total = _total(pairs, _id_tables())
+        numbers = _two_digits()
+        year = numbers.take(pairs[:, 3]) * 100 + numbers.take(pairs[:, 4])
+        month, day = numbers.take(pairs[:, 5]), numbers.take(pairs[:, 6])
         leap = ((year % 4 == 0) & (year % 100 != 0)) | (year % 400 == 0)
-        longest = days[np.where((month >= 1) & (month <= 12), month, 0)] + ((month == 2) & leap)
-        real: Flags = (
-            (year > 0) & (day >= 1) & (day <= longest) & (year * 10_000 + month * 100 + day <= today)
-        )
-        real &= good
-        return real
+        longest = days.take(np.minimum(month, 13)) + ((month == 2) & leap)
+        good: Flags = (total < _WRONG) & (total % 11 == 1) & (year > 0) & (day >= 1) & (day <= longest)
+        good &= year * 10_000 + month * 100 + day <= today
+        return good
 
     return check
 
@@ -140,27 +170,26 @@ def phone_ok(array: pa.Array) -> pa.BooleanArray:
     return column.select(matches(pl.col("v"), "phone").alias("v"))["v"].to_arrow()
 
 
-def _row(text: str, length: int, table: Values) -> Values:
-    if len(text) != length or not text.isascii():
+def _sum(text: str, length: int, alphabet: str, weights: tuple[int, ...]) -> int:
+    if len(text) != length or any(c not in alphabet for c in text):
         raise ValueError(f"{length} characters are needed")
-    values: Values = table[np.frombuffer(text.encode(), dtype=np.uint8)]
-    return values.reshape(1, -1)
+    return sum(w * alphabet.index(c) for w, c in zip(weights, text, strict=True))
 
 
 def org_check_digit(first8: str) -> str:
     """The ninth character of an organisation code, GB 11714-1997: a digit or X."""
-    value = (11 - int(_sum(_row(first8, 8, _ORG), _ORG_WEIGHTS)[0]) % 11) % 11
+    value = (11 - _sum(first8, 8, _ORG_ALPHABET, _ORG_WEIGHTS) % 11) % 11
     return "X" if value == 10 else str(value)
 
 
 def uscc_check_digit(first17: str) -> str:
     """The last character of a USCC, GB 32100-2015. Characters 9-17 are an organisation code of its own check."""
-    return ALPHABET[(31 - int(_sum(_row(first17, 17, _USCC), _USCC_WEIGHTS)[0]) % 31) % 31]
+    return ALPHABET[(31 - _sum(first17, 17, ALPHABET, _USCC_WEIGHTS) % 31) % 31]
 
 
 def id_check_digit(first17: str) -> str:
     """The last character of an ID number, GB 11643-1999 (ISO 7064, MOD 11-2): a digit or X."""
-    return _ID_CHECKS[int(_sum(_row(first17, 17, _ID), _ID_WEIGHTS)[0]) % 11]
+    return _ID_CHECKS[_sum(first17, 17, _ID_ALPHABET, _ID_WEIGHTS) % 11]
 
 
 def base31(digest: bytes, length: int) -> str:

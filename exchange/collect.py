@@ -85,7 +85,9 @@ def close(stores: Stores, batch_id: int, *, at: datetime, token: int | None = No
         at=at,
         mapper=mapper,
         fields=fields,
-        rules=compile_rules(way.suite, way.contract.references, columns=mapper.covers),
+        rules=compile_rules(
+            way.suite, way.contract.references, columns=mapper.covers, known=stores.declarations.known(at)
+        ),
     )
     with stores.leased(batch.route) if token is None else nullcontext(token) as held:
         try:

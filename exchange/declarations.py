@@ -6,14 +6,16 @@ import re
 from collections.abc import Callable, Sequence
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from catalog import boxes
 from catalog.agreement import Agreement
 from catalog.authority import Authority
-from catalog.calendar import WorkingCalendar
+from catalog.boxes import Boxes
+from catalog.calendar import WorkingCalendar, china_day
 from catalog.clock import Clock, Step, applying
 from catalog.codes import CodeTables
 from catalog.contract import Contract, Layout, ordered, referred
@@ -41,6 +43,7 @@ from exchange.settings import ROOT
 from mappings.check import check as check_mapping
 from mappings.codemap import CodeMap, load_code_map
 from mappings.mapping import Mapping
+from quality.kind import Known
 from quality.rules import check as check_suite
 from quality.suite import Suite
 from quality.suite import load as load_suite
@@ -106,9 +109,20 @@ class Declarations:
     authorities: MappingType[str, Authority]
     clocks: MappingType[str, Clock]
     calendar: WorkingCalendar
+    boxes: Boxes
     identities: MappingType[str, IdentityTerms]
     problems: tuple[Problem, ...]
     disabled: MappingType[str, tuple[Problem, ...]]  # route id: why it does not run
+
+    def known(self, at: datetime) -> Known:
+        """What quality rules look up at that instant."""
+        return Known(
+            day=china_day(at),
+            divisions=self.divisions,
+            codes=self.codes,
+            calendar=self.calendar,
+            boxes=self.boxes,
+        )
 
     def way(self, route: str) -> Way:
         """The route's whole chain, or DeclarationError with why it is disabled or unknown."""
@@ -208,6 +222,12 @@ def read(
     files = [ROOT / "catalog" / "calendars" / "cn.csv", home / "calendars" / "cn.csv"]
     calendar, problems = WorkingCalendar.load(*(f for f in files if f.is_file()))
     r.problems += problems
+    files = [boxes.SHIPPED, home / "catalog" / "boxes.csv"]
+    places, problems = Boxes.load(*(f for f in files if f.is_file()))
+    r.problems += problems
+    known = Known(
+        day=date.min, divisions=divisions, codes=codes or CodeTables.empty(), calendar=calendar, boxes=places
+    )
 
     check_contracts(r, contracts, codes)
     check_clocks(r, clocks)
@@ -231,7 +251,7 @@ def read(
     sharing = sharing_states(codes or CodeTables.empty())
     fit = _fit(code_maps)
     for route in routes.values():
-        way, why = _way(r, route, named, fit, sharing)
+        way, why = _way(r, route, named, fit, sharing, known)
         if way is not None:
             ways[route.id] = way
         else:
@@ -256,6 +276,7 @@ def read(
         authorities=authorities,
         clocks=clocks,
         calendar=calendar,
+        boxes=places,
         identities=identities,
         problems=tuple(sorted(set(r.problems))),
         disabled=disabled,
@@ -276,7 +297,7 @@ def _fit(code_maps: dict[str, CodeMap]) -> Fit:
 
 def _way(
     r: HomeFiles, route: Route, named: MappingType[str, MappingType[str, Any]], fit: Fit,
-    sharing: frozenset[str],
+    sharing: frozenset[str], known: Known,
 ) -> tuple[Way | None, list[Problem]]:  # fmt: skip
     """The route's chain, or why it is disabled: a broken link is its own file's problem already."""
     missing: list[Problem] = []
@@ -315,7 +336,7 @@ def _way(
     if suite is not None:
         unfit = [
             Problem(file=suite.file, line=line, zh=zh, en=en)
-            for line, (zh, en) in check_suite(suite, contract)
+            for line, (zh, en) in check_suite(suite, contract, known)
         ]
         r.report("suite", suite.name, unfit)
         if unfit:

@@ -188,7 +188,7 @@ def attempt(
     declared = stores.declarations
     assert way.suite is not None
     mapper = mapper_of(declared, way)
-    rules = compile_rules(way.suite, way.contract.references, columns=mapper.covers)
+    rules = compile_rules(way.suite, way.contract.references, columns=mapper.covers, known=declared.known(at))
     sifted = sift(declared, way, mapper, rows_as_read([r.record for r in rows], way.layout), at=at)
     sound = sifted.passed
     references = {

@@ -151,7 +151,9 @@ def _broken(
     found = [conform(row, contract, codes=declared.codes, divisions=declared.divisions, at=today).violations]
     for way in _entering(declared.ways.values(), contract, ruling.platform):
         assert way.suite is not None
-        rules = compile_rules(way.suite, contract.references, columns=contract.names)
+        rules = compile_rules(
+            way.suite, contract.references, columns=contract.names, known=declared.known(at)
+        )
         known = referred(stores, connection, rules, row)
         found.append(judge(row, rules, survey(row, rules), known).violations)
     every = verdict.gather(found).to_pylist()

@@ -9,43 +9,18 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
 import polars as pl
 
-from quality import conditions, regex
+from quality import conditions, domain_kinds, regex
+from quality.kind import Asked, Kind, Sentence, Types, choice
 from quality.values import Unfit, compare, member, present
 
-Types = Mapping[str, pl.DataType]
-Sentence = tuple[str, str]
 SHARED = frozenset({"mostly", "row_condition", "condition_parser"})
 DUPLICATE = "duplicate_key"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """Expressions over a batch; neither is ever null once filled with false."""
-
-    considered: pl.Expr  # true where the row is asked
-    good: pl.Expr  # true where the answer is yes; null counts as no
-
-
-@dataclass(frozen=True, kw_only=True)
-class Kind:
-    """One type of expectation."""
-
-    type: str
-    rule: str  # the name in violations
-    required: frozenset[str]
-    optional: frozenset[str] = frozenset()
-    columns: Callable[[Mapping[str, Any]], tuple[str, ...]] = lambda k: (k["column"],)
-    check: Callable[[Mapping[str, Any]], list[Sentence]] = lambda k: []
-    build: Callable[[Mapping[str, Any], Types], Asked] | None = None  # None: over the set, see the next two
-    unique: bool = False  # all rows that share a key are wrong
-    table: bool = False  # about the number of rows
 
 
 def _text(column: str, types: Types) -> pl.Expr:
@@ -121,16 +96,6 @@ def _length(kwargs: Mapping[str, Any]) -> list[Sentence]:
     return []
 
 
-def _choice(name: str, *allowed: str) -> Callable[[Mapping[str, Any]], list[Sentence]]:
-    def ask(kwargs: Mapping[str, Any]) -> list[Sentence]:
-        given = kwargs.get(name)
-        if given is None or given in allowed:
-            return []
-        return [(f"{name} 须为 {'、'.join(allowed)}", f"{name} must be one of {', '.join(allowed)}")]
-
-    return ask
-
-
 _PAIR_IGNORE = ("both_values_are_missing", "either_value_is_missing", "neither")
 _KEY_IGNORE = ("all_values_are_missing", "any_value_is_missing", "never")
 
@@ -139,7 +104,7 @@ def _compound(kwargs: Mapping[str, Any]) -> list[Sentence]:
     columns = kwargs["column_list"]
     if not isinstance(columns, list) or len(columns) < 2 or len(set(columns)) != len(columns):
         return [("column_list 须是至少两个不同的列", "column_list must be two or more different columns")]
-    return _choice("ignore_row_if", *_KEY_IGNORE)(kwargs)
+    return choice("ignore_row_if", *_KEY_IGNORE)(kwargs)
 
 
 def _simple(
@@ -248,7 +213,7 @@ def _kinds() -> dict[str, Kind]:
              build=_simple(lambda n, k, t: _text(n, t).str.len_chars() == k["value"])),
         Kind(type="expect_column_pair_values_a_to_be_greater_than_b",
              rule="column_pair_values_a_to_be_greater_than_b", required=frozenset({"column_A", "column_B"}),
-             optional=frozenset({"or_equal", "ignore_row_if"}), check=_choice("ignore_row_if", *_PAIR_IGNORE),
+             optional=frozenset({"or_equal", "ignore_row_if"}), check=choice("ignore_row_if", *_PAIR_IGNORE),
              columns=lambda k: (k["column_A"], k["column_B"]), build=_pair),
         Kind(type="expect_compound_columns_to_be_unique", rule=DUPLICATE, required=frozenset({"column_list"}),
              optional=frozenset({"ignore_row_if"}), check=_compound, columns=key_columns, unique=True),
@@ -258,7 +223,7 @@ def _kinds() -> dict[str, Kind]:
         Kind(type="expect_table_row_count_to_equal", rule="table_row_count_to_equal",
              required=frozenset({"value"}), check=_length, columns=lambda k: (), table=True),
     ]  # fmt: skip
-    return {k.type: k for k in made}
+    return {k.type: k for k in (*made, *domain_kinds.KINDS)}
 
 
 KINDS: Mapping[str, Kind] = MappingProxyType(_kinds())
@@ -275,7 +240,8 @@ def check(kind: Kind, kwargs: Mapping[str, Any]) -> list[Sentence]:
     if found:
         return found
     names = [kwargs[n] for n in ("column", "column_A", "column_B") if n in kwargs]
-    if not all(isinstance(n, str) and n for n in [*names, *(kwargs.get("column_list") or [])]):
+    listed = kwargs.get("column_list") or []
+    if not isinstance(listed, list) or not all(isinstance(n, str) and n for n in [*names, *listed]):
         return [("列名须是文本", "a column's name is text")]
     for flag in ("strict_min", "strict_max", "or_equal"):
         if not isinstance(kwargs.get(flag, False), (bool, type(None))):

@@ -14,6 +14,7 @@ from catalog.errors import Blocked
 from catalog.shape import Reference, Shape
 from catalog.verdict import BLOCK
 from quality import conditions, kinds
+from quality.kind import Kind, Known, Types
 from quality.suite import Expectation, Suite
 from quality.values import Unfit
 
@@ -28,7 +29,7 @@ class Rule:
     id: str  # unique in its suite, the same for every batch
     name: str  # as violations call it
     field: str | None  # the columns that it is about, with commas; none for a rule on the batch
-    kind: kinds.Kind
+    kind: Kind
     expectation: Expectation
     needs: frozenset[str]  # columns
 
@@ -57,6 +58,7 @@ class Rules:
     rules: tuple[Rule, ...]
     references: tuple[Reference, ...] = ()
     left_out: tuple[Rule, ...] = ()  # rules on columns that this route does not carry
+    known: Known | None = None  # what rules look up; none: those that do cannot be asked
 
     @cached_property
     def titles(self) -> dict[tuple[str, str | None], str]:
@@ -87,14 +89,18 @@ def _rule(one: Expectation) -> Rule:
     kind = kinds.KINDS[one.type]
     about = kind.columns(one.kwargs)
     field = ",".join(about) or None
-    if kind.build is not None and len(about) == 2:
+    if len(about) == 2 and not kind.unique:
         field = about[0]  # of a pair, the one that should be greater
     return Rule(id=f"{one.index}:{one.type}", name=kind.rule, field=field, kind=kind, expectation=one,
                 needs=frozenset({*about, *conditions.columns(one.condition)}))  # fmt: skip
 
 
 def compile(
-    suite: Suite, references: Sequence[Reference] = (), *, columns: Collection[str] | None = None
+    suite: Suite,
+    references: Sequence[Reference] = (),
+    *,
+    columns: Collection[str] | None = None,
+    known: Known | None = None,
 ) -> Rules:
     """The suite's rules and the contract's references.
 
@@ -105,7 +111,7 @@ def compile(
     out = [] if columns is None else [r for r in made if not r.needs <= frozenset(columns)]
     kept = [r for r in references if columns is None or r.field in columns]
     return Rules(suite=suite.name, file=suite.file, rules=tuple(r for r in made if r not in out),
-                 references=tuple(kept), left_out=tuple(out))  # fmt: skip
+                 references=tuple(kept), left_out=tuple(out), known=known)  # fmt: skip
 
 
 def _frame(batch: pa.RecordBatch, names: Collection[str], suite: str) -> pl.DataFrame:
@@ -133,14 +139,19 @@ def errored(suite: str, rule: Rule, zh: str, en: str) -> Blocked:
     )
 
 
-def question(rule: Rule, types: kinds.Types) -> Question:
+def question(rule: Rule, types: Types, known: Known | None = None) -> Question:
     """The rule over columns of these types. Raises Unfit where it cannot be asked of them."""
     given = rule.expectation.kwargs
     where = conditions.mask(rule.expectation.condition, types) & ALIVE
-    if rule.kind.build is None:
+    if rule.kind.informed is not None:
+        if known is None:
+            raise Unfit("没有给出要查的表", "it was not given the tables that it looks up")
+        asked = rule.kind.informed(given, types, known)
+    elif rule.kind.build is not None:
+        asked = rule.kind.build(given, types)
+    else:
         considered = (where & kinds.key_considered(given, types)).fill_null(False)
         return Question(rule=rule, where=where, considered=considered, bad=pl.lit(False))
-    asked = rule.kind.build(given, types)
     considered = (where & asked.considered).fill_null(False)
     bad = considered & asked.good.fill_null(False).not_()
     return Question(rule=rule, where=where, considered=considered, bad=bad)
@@ -158,13 +169,13 @@ def questions(batch: pa.RecordBatch, rules: Rules) -> tuple[pl.DataFrame, list[Q
     made = []
     for rule in asked:
         try:
-            made.append(question(rule, types))
+            made.append(question(rule, types, rules.known))
         except Unfit as error:
             raise errored(rules.suite, rule, error.zh, error.en) from None
     return frame, made
 
 
-def check(suite: Suite, shape: Shape) -> list[tuple[int, tuple[str, str]]]:
+def check(suite: Suite, shape: Shape, known: Known | None = None) -> list[tuple[int, tuple[str, str]]]:
     """(line, (Chinese, English)) for every rule that cannot be asked of the shape's records."""
     types = dict(pl.from_arrow(shape.arrow_schema.empty_table()).schema)  # type: ignore[union-attr]
     found = []
@@ -180,7 +191,7 @@ def check(suite: Suite, shape: Shape) -> list[tuple[int, tuple[str, str]]]:
         if rule.kind.table:
             continue
         try:
-            question(rule, types)
+            question(rule, types, known)
         except Unfit as error:
             found.append((line, (f"{rule.field}: {error.zh}", f"{rule.field}: {error.en}")))
     return found

@@ -11,6 +11,7 @@ from typing import Any
 from catalog.errors import Problem
 from catalog.verdict import BLOCK, ERROR, WARN
 from quality import kinds
+from quality.kind import Kind
 
 Sentence = tuple[str, str]
 _SUITE = {"name", "expectations", "meta", "id", "notes"}
@@ -79,7 +80,7 @@ def _lines(text: str) -> list[int]:
     return lines
 
 
-def _meta(meta: Any, kind: kinds.Kind) -> tuple[dict[str, Any], list[Sentence]]:
+def _meta(meta: Any, kind: Kind) -> tuple[dict[str, Any], list[Sentence]]:
     """What ``meta.leishu`` says, and what is wrong with it."""
     own = meta.get("leishu", {}) if isinstance(meta, dict) else None
     if not isinstance(own, dict):

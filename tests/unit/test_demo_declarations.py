@@ -33,6 +33,7 @@ from mappings.codemap import CodeMap, load_code_map
 from mappings.mapper import Mapper, bind
 from mappings.mapping import Mapping
 from quality import judge, rules, suite, survey
+from quality.gx.reference import shipped_known
 
 HOME = ROOT / "demo"
 TODAY = date(2026, 11, 1)
@@ -187,7 +188,7 @@ def test_exactly_the_labelled_rows_are_found_for_the_right_reason(
         made, problems = suite.load(ROOT / "quality" / "suites" / f"{name}.json", root=ROOT)
         assert made is not None
         assert not problems
-        ruled = rules.compile(made, references=contract.references)
+        ruled = rules.compile(made, references=contract.references, known=shipped_known(TODAY))
         known = {Reference(field="unit_code", contract="key_unit", target="unit_code"): units}
         last = judge.judge(
             fit.passed, ruled, survey.survey(fit.passed, ruled), known if contract.references else {}
