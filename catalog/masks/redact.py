@@ -206,10 +206,10 @@ def _between(texts: Texts, first: int, last: int, least: int) -> tuple[Bytes, Co
     if width > _WIDTHS or content.max() >= 0x80:
         return _between_any(texts, first, last, least)
     made = content.copy()
-    widths = np.flatnonzero(np.bincount(sizes))
-    for width in (int(w) for w in widths if w):
+    widths = [int(w) for w in np.flatnonzero(np.bincount(sizes)) if w]
+    for width in widths:
         hidden = range(first, width - last) if width >= first + last + least else range(width)
-        if len(made) == width * np.count_nonzero(sizes):  # all are: no need to look for them
+        if len(widths) == 1:  # all are: no need to look for them
             made.reshape(-1, width)[:, hidden.start : hidden.stop] = ord(STAR)
             break
         rows = begins[sizes == width]

@@ -62,6 +62,12 @@ def test_names_keep_one_character() -> None:
     ]  # fmt: skip
 
 
+def test_texts_of_a_length_between_those_of_others_hide_no_less() -> None:
+    assert masked("phone", "13812345678", "057512345678", "0575-83012345") == [
+        "138****5678", "057*****5678", "057******2345",
+    ]  # fmt: skip
+
+
 def test_phones_keep_three_and_four() -> None:
     assert masked("phone", "13812345678", "0575-83012345", "4001234567", "1234567", "", None) == [
         "138****5678", "057******2345", "**********", "*******", "", None,
@@ -227,6 +233,7 @@ WORDS = st.one_of(
     st.none(),
     st.text(max_size=30),
     st.text("0123456789", max_size=70),
+    st.sampled_from(["13812345678", "057512345678", "0575-83012345", "075583012345-8"]),
     st.text("张欧阳上官諸葛*a·é𠮷", max_size=6),
 )
 
