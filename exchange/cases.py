@@ -89,10 +89,12 @@ def ended(connection: Connection, kind: str, batch: int, outcome: str) -> bool:
     return connection.execute(query).first() is not None
 
 
-def end_about(connection: Connection, kind: str, subject: str, outcome: str, *, at: datetime) -> None:
-    """Close the open one of this kind about this subject: what it waited for has come."""
+def end_about(
+    connection: Connection, kind: str, subject: str, outcome: str, *, at: datetime, by: str = OURSELVES
+) -> None:
+    """Close the open one of this kind about this subject: what it waited for has come, or was done."""
     connection.execute(
         update(cases)
         .where(cases.c.kind == kind, cases.c.subject == subject, cases.c.state == "open")
-        .values(state="closed", outcome=outcome, closed_by=OURSELVES, closed_at=at)
+        .values(state="closed", outcome=outcome, closed_by=by, closed_at=at)
     )

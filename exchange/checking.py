@@ -27,6 +27,7 @@ from exchange.route import Route
 from exchange.settings import ROOT
 from mappings.codemap import load_code_map
 from mappings.mapping import Mapping
+from quality.audit import Audit
 
 MOST_BYTES = 20 * 2**20
 PLACES: dict[str, type] = {  # a home's folder: the declarations in it
@@ -40,6 +41,7 @@ PLACES: dict[str, type] = {  # a home's folder: the declarations in it
     "identities": IdentityTerms,
     "mappings": Mapping,
     "routes": Route,
+    "quality/audits": Audit,
 }
 
 

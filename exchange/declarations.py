@@ -33,6 +33,7 @@ from exchange.compiled import Compiled
 from exchange.homefiles import (
     HomeFiles,
     check_agreements,
+    check_audits,
     check_clocks,
     check_contracts,
     check_entries,
@@ -43,6 +44,7 @@ from exchange.settings import ROOT
 from mappings.check import check as check_mapping
 from mappings.codemap import CodeMap, load_code_map
 from mappings.mapping import Mapping
+from quality.audit import Audit
 from quality.kind import Known
 from quality.rules import check as check_suite
 from quality.suite import Suite
@@ -111,6 +113,7 @@ class Declarations:
     calendar: WorkingCalendar
     boxes: Boxes
     identities: MappingType[str, IdentityTerms]
+    audits: MappingType[str, Audit]
     problems: tuple[Problem, ...]
     disabled: MappingType[str, tuple[Problem, ...]]  # route id: why it does not run
 
@@ -231,6 +234,8 @@ def read(
 
     check_contracts(r, contracts, codes)
     check_clocks(r, clocks)
+    audits = r.over("audit", Audit, "quality/audits", "quality/audits")
+    check_audits(r, audits, clocks)
     check_platforms(r, platforms, registry)
     check_entries(r, entries, contracts, codes or CodeTables.empty(), authorities)
     check_agreements(r, agreements, entries, contracts, platforms)
@@ -278,6 +283,7 @@ def read(
         calendar=calendar,
         boxes=places,
         identities=identities,
+        audits=audits,
         problems=tuple(sorted(set(r.problems))),
         disabled=disabled,
     )

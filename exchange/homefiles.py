@@ -20,6 +20,8 @@ from catalog.platform import Platform
 from connectors.registry import Registry
 from exchange.compiled import Compiled
 from exchange.settings import ROOT
+from quality.audit import Audit, unfit
+from quality.leads import LEADS
 
 T = TypeVar("T")
 
@@ -160,6 +162,18 @@ def check_clocks(r: HomeFiles, clocks: dict[str, Clock]) -> None:
             )
             r.report("clock", clock.id, [problem])
             clocks.pop(clock.id)
+
+
+def check_audits(r: HomeFiles, audits: dict[str, Audit], clocks: dict[str, Clock]) -> None:
+    """A rule across records that cannot be asked, or has no sound clock, is not asked."""
+    for rule in list(audits.values()):
+        wrong = unfit(rule, LEADS)
+        where = "lead" if rule.lead not in LEADS else "options"
+        if wrong is None and rule.clock is not None and rule.clock not in clocks:
+            where, wrong = "clock", (f"没有可用的时限: {rule.clock}", f"no sound clock: {rule.clock}")
+        if wrong is not None:
+            r.report("audit", rule.id, [r.at("audit", rule.id, [where], *wrong)])
+            audits.pop(rule.id)
 
 
 def check_platforms(r: HomeFiles, platforms: dict[str, Platform], registry: Registry) -> None:

@@ -58,6 +58,7 @@ from exchange.dispute import Disputes
 from exchange.dossier import Dossiers
 from exchange.embedded import start as start_embedded
 from exchange.explaining import Explanation
+from exchange.findings import Findings
 from exchange.identity import Identities
 from exchange.keys import FileKeyring
 from exchange.lags import Lags
@@ -130,6 +131,7 @@ class Hub:
         self.releases = Releases(stores, clock)
         self.lags = Lags(stores, clock)
         self.lists = ListsDesk(stores, clock)
+        self.findings = Findings(stores, clock)
         self.whatif = WhatIf(stores, clock)
         self.recalls = Recalls(stores, clock)
         self.conflicts = Conflicts(stores, clock)

@@ -13,7 +13,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, UUID
 
 from exchange.tables import Instant, metadata
 
@@ -52,3 +52,21 @@ results = Table(  # what one rule came to
     Column("unexpected", BigInteger, nullable=False),
     Column("rows", LargeBinary),  # record numbers: an Arrow stream of int64, zstd; null where none
 )
+findings = Table(  # 疑点线索: what a rule across records found
+    "findings",
+    metadata,
+    Column("id", Text, primary_key=True),  # quality.audit.Finding.id: rule and records
+    Column("audit", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("one_contract", Text, nullable=False),
+    Column("one", UUID(as_uuid=False), nullable=False),
+    Column("other_contract", Text),
+    Column("other", UUID(as_uuid=False)),
+    Column("division", Text),
+    Column("state", Text, nullable=False),  # lead, evidence, rectification, closed; dismissed, gone
+    Column("first_seen", Instant, nullable=False),
+    Column("last_seen", Instant, nullable=False),
+    Column("stepped_at", Instant),
+    Column("stepped_by", Text),
+)
+Index("findings_state", findings.c.state, findings.c.audit)

@@ -29,6 +29,7 @@ from exchange.cli.frame import (
 )
 from exchange.cli.identity import identity
 from exchange.cli.keys import keys
+from exchange.cli.quality import quality
 from exchange.cli.quarantine import quarantine
 from exchange.cli.task import Task
 
@@ -49,6 +50,7 @@ app.add_typer(catalog, name="catalog")
 app.add_typer(canary, name="canary")
 app.add_typer(identity, name="identity")
 app.add_typer(keys, name="keys")
+app.add_typer(quality, name="quality")
 
 
 def _version(asked: bool) -> None:

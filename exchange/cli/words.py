@@ -117,10 +117,19 @@ CASES: Titles = MappingProxyType({
     "drift": ("来件有未声明的内容", "undeclared content"),
     "ceiling": ("授权数量用完", "volume used up"),
     "gate": ("待放行的批次", "waits for a release"),
+    "finding": ("疑点线索", "finding"),
 })  # fmt: skip
 LETTERS: Titles = MappingProxyType({
     "application": ("申请函", "application"), "notice": ("补正告知函", "notice of missing materials"),
     "consent": ("同意共享的复函", "consent"), "refusal": ("不同意共享的复函", "refusal"),
+})  # fmt: skip
+FINDINGS: Titles = MappingProxyType({
+    "lead": ("疑点", "lead"), "evidence": ("取证", "evidence"), "rectification": ("整改", "rectification"),
+    "closed": ("销号", "closed"), "dismissed": ("排除", "dismissed"), "gone": ("已消除", "gone"),
+})  # fmt: skip
+FINDING_STEPS: Titles = MappingProxyType({
+    "evidence": ("取证", "evidence"), "rectify": ("整改", "rectify"), "close": ("销号", "close"),
+    "dismiss": ("排除", "dismiss"),
 })  # fmt: skip
 DISPUTES: Titles = MappingProxyType({
     "open": ("待答复", "to be answered"), "upheld": ("维持", "stands"), "corrected": ("已更正, 送达中", "corrected, on its way"),

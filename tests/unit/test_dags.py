@@ -83,6 +83,7 @@ def test_they_load_without_error_and_without_weight(loaded: dict[str, Any]) -> N
         "reconcile",
         "backfill",
         "canary",
+        "audit",
     }
     assert loaded["heavy"] == []
     for dag in loaded["dags"].values():
@@ -141,4 +142,5 @@ def test_wrong_declarations_are_named_by_file_and_line_and_the_sound_dags_stay(t
         "reconcile",
         "backfill",
         "canary",
+        "audit",
     }
