@@ -28,6 +28,7 @@ from exchange.settings import ROOT
 from mappings.codemap import load_code_map
 from mappings.mapping import Mapping
 from quality.audit import Audit
+from quality.scheme import Scheme
 
 MOST_BYTES = 20 * 2**20
 PLACES: dict[str, type] = {  # a home's folder: the declarations in it
@@ -42,6 +43,7 @@ PLACES: dict[str, type] = {  # a home's folder: the declarations in it
     "mappings": Mapping,
     "routes": Route,
     "quality/audits": Audit,
+    "quality/schemes": Scheme,
 }
 
 

@@ -35,6 +35,7 @@ from quality.judge import History, Judged, assess, gate, judge
 from quality.judge import close as close_rules
 from quality.rules import Rules
 from quality.rules import compile as compile_rules
+from quality.scheme import tagged
 from quality.survey import Survey, survey
 
 APART = "apart/"  # begins the unit of what was read again, beside the cursor: apart/SINCE/NAME
@@ -143,7 +144,8 @@ def _keep(work: _Work, connection: Connection, assessed: list[Assessment], outco
         revision=way.revision,
         outcome=outcome,
     )
-    return {a.stage: assessments.put(connection, about, a, at=work.at) for a in assessed}
+    schemes = work.stores.declarations.schemes
+    return {a.stage: assessments.put(connection, about, tagged(a, schemes), at=work.at) for a in assessed}
 
 
 @dataclass(kw_only=True)

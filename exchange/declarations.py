@@ -38,6 +38,7 @@ from exchange.homefiles import (
     check_contracts,
     check_entries,
     check_platforms,
+    check_schemes,
 )
 from exchange.route import Node, Route
 from exchange.settings import ROOT
@@ -47,8 +48,8 @@ from mappings.mapping import Mapping
 from quality.audit import Audit
 from quality.kind import Known
 from quality.rules import check as check_suite
+from quality.scheme import Scheme
 from quality.suite import Suite
-from quality.suite import load as load_suite
 
 Fit = Callable[[Mapping, Shape, Shape], list[Reason]]
 NAMED = {
@@ -114,6 +115,7 @@ class Declarations:
     boxes: Boxes
     identities: MappingType[str, IdentityTerms]
     audits: MappingType[str, Audit]
+    schemes: MappingType[str, Scheme]
     problems: tuple[Problem, ...]
     disabled: MappingType[str, tuple[Problem, ...]]  # route id: why it does not run
 
@@ -212,10 +214,7 @@ def read(
     for path in r.folder("mappings/codes", "*.csv"):
         made, problems = load_code_map(path, root=home)
         r.keep("code_map", path.stem, path, made, problems, code_maps)
-    suites: dict[str, Suite] = {}
-    for path in r.folder("quality", "*.json", shipped="quality/suites"):
-        suite, problems = load_suite(path, root=home if path.is_relative_to(home) else ROOT)
-        r.keep("suite", path.stem, path, suite, problems, suites)
+    suites = r.suites()
     codes, problems = codes_of(home)
     r.problems += problems
     divisions = Divisions.load(ROOT / "catalog" / "divisions.csv")
@@ -236,6 +235,8 @@ def read(
     check_clocks(r, clocks)
     audits = r.over("audit", Audit, "quality/audits", "quality/audits")
     check_audits(r, audits, clocks)
+    schemes = r.over("scheme", Scheme, "quality/schemes", "quality/schemes")
+    check_schemes(r, schemes, suites, audits)
     check_platforms(r, platforms, registry)
     check_entries(r, entries, contracts, codes or CodeTables.empty(), authorities)
     check_agreements(r, agreements, entries, contracts, platforms)
@@ -284,6 +285,7 @@ def read(
         boxes=places,
         identities=identities,
         audits=audits,
+        schemes=schemes,
         problems=tuple(sorted(set(r.problems))),
         disabled=disabled,
     )

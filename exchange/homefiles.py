@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from catalog import terms
+from catalog import conform, drift, terms
 from catalog.agreement import Agreement
 from catalog.authority import Authority
 from catalog.clock import Clock
@@ -20,10 +20,21 @@ from catalog.platform import Platform
 from connectors.registry import Registry
 from exchange.compiled import Compiled
 from exchange.settings import ROOT
+from mappings.convert import RULES as READ
+from mappings.mapper import CODE_UNMAPPED
 from quality.audit import Audit, unfit
 from quality.leads import LEADS
+from quality.rules import REFERENCE
+from quality.scheme import Scheme, untagged
+from quality.scheme import faults as scheme_faults
+from quality.suite import Suite
+from quality.suite import load as load_suite
 
 T = TypeVar("T")
+CHECKS = frozenset(  # every check on a row that no suite declares
+    {*conform.RULES, *READ.values(), CODE_UNMAPPED, drift.UNDECLARED, drift.UNFIT, REFERENCE,
+     "out_of_scope", "clock_ahead", "unknown_record", "duplicate_key"}
+)  # fmt: skip
 
 
 class HomeFiles:
@@ -84,13 +95,23 @@ class HomeFiles:
 
     def over(self, kind: str, type_: type[T], shipped: str, own: str) -> dict[str, T]:
         """What is shipped, where the home's file of the same name stands for it, even a broken one."""
-        paths = {p.name: p for root in (ROOT / shipped, self.home / own) for p in sorted(root.glob("*.yaml"))}
-        paths |= {p.name: p for p in self.beside.get(own, ())}
         found: dict[str, T] = {}
-        for path in paths.values():
+        for path in self._over(shipped, own, "*.yaml"):
             made, problems = self.compiled.load(path, type_, root=self.root_of(path))
             self.keep(kind, path.name.removesuffix(".yaml"), path, made, problems, found)
         return found
+
+    def suites(self) -> dict[str, Suite]:
+        """The suites, by name; the home's stand in place of shipped ones of their names."""
+        found: dict[str, Suite] = {}
+        for path in self._over("quality/suites", "quality", "*.json"):
+            made, problems = load_suite(path, root=self.root_of(path))
+            self.keep("suite", path.stem, path, made, problems, found)
+        return found
+
+    def _over(self, shipped: str, own: str, pattern: str) -> Iterable[Path]:
+        paths = {p.name: p for root in (ROOT / shipped, self.home / own) for p in sorted(root.glob(pattern))}
+        return (paths | {p.name: p for p in self.beside.get(own, ())}).values()
 
     def keep(
         self, kind: str, id: str, path: Path, made: T | None, problems: list[Problem], found: dict[str, T]
@@ -174,6 +195,32 @@ def check_audits(r: HomeFiles, audits: dict[str, Audit], clocks: dict[str, Clock
         if wrong is not None:
             r.report("audit", rule.id, [r.at("audit", rule.id, [where], *wrong)])
             audits.pop(rule.id)
+
+
+def check_schemes(
+    r: HomeFiles, schemes: dict[str, Scheme], suites: Mapping[str, Suite], audits: Mapping[str, Audit]
+) -> None:
+    """Leaves the sound schemes. A tag that no scheme has is a problem, and its rule is asked all the same."""
+    declared = dict(schemes)
+    for scheme in declared.values():
+        found = [r.at("scheme", scheme.id, k, *why) for k, why in scheme_faults(scheme, declared, CHECKS)]
+        r.report("scheme", scheme.id, found)
+        if found:
+            schemes.pop(scheme.id)
+    broken = {id for kind, id in r.broken if kind == "scheme"}
+    for suite in suites.values():
+        r.problems += [
+            Problem(file=suite.file, line=line, zh=zh, en=en)
+            for line, (zh, en) in untagged(suite, schemes, broken)
+        ]
+    for audit in audits.values():
+        r.problems += [
+            r.at(
+                "audit", audit.id, ["dimensions", id], f"没有维度 {id}: {name}", f"no dimension {id}: {name}"
+            )
+            for id, name in audit.dimensions.items()
+            if id not in broken and (id not in schemes or name not in schemes[id].names)
+        ]
 
 
 def check_platforms(r: HomeFiles, platforms: dict[str, Platform], registry: Registry) -> None:

@@ -52,6 +52,8 @@ def test_counts_and_record_numbers_stand_with_the_batch_and_their_digest_in_the_
     assert sorted(n for rows in broken.values() for n in rows) == [1, 2]
     assert made["collection"].assessment.rejected + worked.assessment.rejected == 2
     assert any(head[0] == "required" and not rows for head, (_, rows) in both.items()), "asked, and kept"
+    shaped = [r.statement for r in worked.assessment.results.values() if r.statement.rule == "required"]
+    assert {s.dimensions["gb36344"] for s in shaped} == {s.dimensions["cma"] for s in shaped} == {"完整性"}
     (closed,) = place.query("SELECT facts FROM leishu.entries WHERE kind = 'batch_closed'")
     assert closed["facts"]["assessments"] == {stage: k.digest for stage, k in made.items()}
     assert {stage: k.assessment.digest for stage, k in made.items()} == closed["facts"]["assessments"]
