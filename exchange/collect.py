@@ -24,6 +24,7 @@ from exchange.ledger import Entry
 from exchange.merge import SUPERSEDED
 from exchange.quarantine import REPLAY, done_with, replayed, seal_rows
 from exchange.quarantine import put as quarantine
+from exchange.rulewords import RULES
 from exchange.sender import Entry as Entering
 from exchange.sift import Sifted, mapper_of, sift
 from exchange.stores import Stores, kill_point
@@ -164,11 +165,11 @@ class _Assessed:
     ) -> None:
         """One chunk. ``entering``: violations that were found when its records were looked up."""
         asked = [(r, n) for r, n in conform.asked(work.way.layout) if n in raw.schema.names]
-        read = of_violations(COLLECTION, sifted.as_read, rows=raw.num_rows, asked=asked)
+        read = of_violations(COLLECTION, sifted.as_read, rows=raw.num_rows, asked=asked, words=RULES)
         covered = [(r, n) for r, n in conform.asked(work.way.contract) if n in work.mapper.covers]
         found = verdict.gather([sifted.worked, entering])
         rows = raw.num_rows - read.rejected
-        worked = of_violations(PROCESSING, found, rows=rows, asked=covered)
+        worked = of_violations(PROCESSING, found, rows=rows, asked=covered, words=RULES)
         errors = verdict.gather([found, judged.verdict.violations])
         rejected = pc.unique(errors.filter(pc.equal(errors.column("severity"), verdict.ERROR)).column("row"))
         every = [*worked.results.values(), *judged.results]

@@ -70,6 +70,7 @@ from exchange.recall import Recalls
 from exchange.reconcile import Reconciliation
 from exchange.releases import Releases
 from exchange.replay import Replays
+from exchange.reports import Reports
 from exchange.settings import Settings
 from exchange.staging import Staging
 from exchange.stores import Stores
@@ -132,6 +133,7 @@ class Hub:
         self.lags = Lags(stores, clock)
         self.lists = ListsDesk(stores, clock)
         self.findings = Findings(stores, clock)
+        self.reports = Reports(stores)
         self.whatif = WhatIf(stores, clock)
         self.recalls = Recalls(stores, clock)
         self.conflicts = Conflicts(stores, clock)

@@ -21,6 +21,7 @@ from catalog.contract import Contract, Layout
 from catalog.errors import Unreadable
 from catalog.shape import Field
 from exchange.declarations import Way
+from exchange.rulewords import RULES
 
 SHEET = "问题清单"
 COLUMNS = ("行号", "主键", "信息项", "列名", "原值", "原因", "改法", "更正值", "编号")
@@ -35,13 +36,6 @@ _CURES = {
     "out_of_scope": "不属于贵单位的区划, 请核对区划代码", "duplicate_key": "主键重复, 请只保留一条或改正主键",
     "unknown_record": "要删除的记录查无此条, 请核对主键", "reference": "引用的记录不存在, 请先报送或改正", "clock_ahead": "时间晚于现在, 请核对系统时钟",
     "undeclared": "接口规范没有这一列, 请去掉, 或与枢纽商定新版规范", "unfit": "类型不合接口规范, 请按规范填写",
-}  # fmt: skip
-_RULES = {
-    "required": "必填项为空", "length": "超过规定长度", "type": "类型不符", "masked": "已脱敏的值", "code_table": "代码不在代码表内",
-    "division": "区划代码无效", "format": "格式不符", "check_digit": "校验位不符", "text": "无法读成文本", "date": "无法读成日期",
-    "number": "无法读成数字", "boolean": "无法读成是否", "code_unmapped": "代码没有映射", "out_of_scope": "超出可录入的区划",
-    "duplicate_key": "主键重复", "unknown_record": "没有这条记录", "reference": "引用的记录不存在", "clock_ahead": "时间在将来",
-    "undeclared": "没有声明的列有值", "unfit": "不合声明的类型",
 }  # fmt: skip
 
 
@@ -97,7 +91,7 @@ def _lines(way: Way, case: Case) -> list[tuple[str, ...]]:
     for reason in case.reasons:
         rule = str(reason.get("rule") or "")
         field, columns = _place(way, reason.get("field"), case.record)
-        why = _RULES.get(rule) or _titled(way, rule, reason.get("field")) or f"不符合规则 {rule}"
+        why = RULES.get(rule, ("",))[0] or _titled(way, rule, reason.get("field")) or f"不符合规则 {rule}"
         cure = _CURES.get(rule, "请按数据标准核对后改正")
         if field is not None and rule in ("length", "code_table", "format", "required"):
             cure += _wanted(field)

@@ -132,27 +132,32 @@ def of_results(stage: str, results: Iterable[Result], *, rows: int, rejected: in
 
 
 def of_violations(
-    stage: str, violations: pa.RecordBatch, *, rows: int, asked: Iterable[tuple[str, str | None]] = ()
+    stage: str,
+    violations: pa.RecordBatch,
+    *,
+    rows: int,
+    asked: Iterable[tuple[str, str | None]] = (),
+    words: Mapping[str, tuple[str, str]] | None = None,
 ) -> Assessment:
     """The assessment of a step that has no suite, from its violations: a shape, a mapping, a scope.
 
     ``rows``: that the step looked at. ``asked``: (rule, field) of what an error would have been, so that what
-    nobody broke is counted too.
+    nobody broke is counted too. ``words``: what a rule is called, in Chinese and in English.
     """
     table = pa.table({n: violations.column(n) for n in ("rule", "field", "severity", "row")})
     heads = table.group_by(["rule", "field", "severity"]).aggregate([("row", "distinct")]).to_pylist()
     found = {(h["rule"], h["field"], h["severity"]): h["row_distinct"] for h in heads}
     for rule, name in asked:
         found.setdefault((rule, name, ERROR), [])
-    results = [
-        Result(
-            statement=Statement(
-                id=":".join((stage, rule, name or "", severity)), rule=rule, field=name, severity=severity
-            ),
-            considered=rows,
-            bad=pa.array(sorted(numbers), pa.int64()),
+    results = []
+    for (rule, name, severity), numbers in found.items():
+        zh, en = (words or {}).get(rule, ("", ""))
+        statement = Statement(
+            id=":".join((stage, rule, name or "", severity)), rule=rule, field=name, severity=severity, title=zh,
+            title_en=en,
+        )  # fmt: skip
+        results.append(
+            Result(statement=statement, considered=rows, bad=pa.array(sorted(numbers), pa.int64()))
         )
-        for (rule, name, severity), numbers in found.items()
-    ]
     errors = violations.filter(pc.equal(violations.column("severity"), ERROR))
     return of_results(stage, results, rows=rows, rejected=pc.count_distinct(errors.column("row")).as_py())

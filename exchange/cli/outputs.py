@@ -27,7 +27,7 @@ from exchange.cli.impact_outputs import CatalogApproved, CatalogDiffed, CatalogP
 from exchange.cli.keys_outputs import KeysExport, KeysList, KeysRotate
 from exchange.cli.lists_outputs import CatalogLists
 from exchange.cli.papers_outputs import CatalogExport, CatalogImport
-from exchange.cli.quality_outputs import QualityAudit, QualityFinding, QualityFindings
+from exchange.cli.quality_outputs import QualityAudit, QualityFinding, QualityFindings, QualityReport
 from exchange.cli.terms_outputs import AgreementRelease, Explain
 from exchange.cli.usage_outputs import CatalogUsage
 from exchange.conflicts import Conflict
@@ -445,6 +445,7 @@ COMMANDS: tuple[tuple[str, type], ...] = (
     ("catalog check", CatalogCheck),
     ("catalog diff", CatalogDiffed),
     ("catalog approve", CatalogApproved),
+    ("quality report", QualityReport),
     ("quality audit", QualityAudit),
     ("quality findings", QualityFindings),
     ("quality finding", QualityFinding),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +15,20 @@ quality = group("数据质量: 疑点线索与规则", "data quality: findings a
 Finding = Annotated[
     str, typer.Argument(metavar="ID", help=say("findings 给出的编号", "the id that findings gives"))
 ]
+
+
+@quality.command("report", cls=Command, help=say("一个批次的质量报告", "the quality report of a batch"))
+def report(
+    batch: Annotated[str, typer.Argument(metavar="BATCH", help=say("交换任务/批次号, 或 batches 给出的编号", "ROUTE/NUMBER, or the id that batches gives"))],
+    scheme: Annotated[str, typer.Option("--scheme", metavar="ID", help=say("质量维度体系", "scheme of quality dimensions"))] = "seven",
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help=say("网页, 可打印", "a page, for print too"))] = None,
+    xlsx: Annotated[Path | None, typer.Option("--xlsx", metavar="FILE", help=say("工作簿, 含全部记录号", "a workbook, with every record number"))] = None,
+    pdf: Annotated[Path | None, typer.Option("--pdf", metavar="FILE", help="PDF/A")] = None,
+    json: Json = False,
+) -> Task:  # fmt: skip
+    return task(
+        "quality report", json, "report", "report", batch, scheme=scheme, html=html, xlsx=xlsx, pdf=pdf
+    )
 
 
 @quality.command(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from exchange.findings import Found, Ran
+from quality.report import Report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,6 +13,13 @@ class QualityAudit:
     """leishu quality audit"""
 
     rules: list[Ran]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityReport:
+    """leishu quality report"""
+
+    report: Report
 
 
 @dataclass(frozen=True, kw_only=True)

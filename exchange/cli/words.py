@@ -123,6 +123,13 @@ LETTERS: Titles = MappingProxyType({
     "application": ("申请函", "application"), "notice": ("补正告知函", "notice of missing materials"),
     "consent": ("同意共享的复函", "consent"), "refusal": ("不同意共享的复函", "refusal"),
 })  # fmt: skip
+STAGES: Titles = MappingProxyType({
+    "collection": ("采集", "collection"), "storage": ("存储", "storage"), "processing": ("加工", "processing"),
+    "use": ("使用", "use"), "maintenance": ("维护", "maintenance"),
+})  # fmt: skip
+SEVERITIES: Titles = MappingProxyType({
+    "error": ("退回", "error"), "block": ("阻断", "block"), "warn": ("提示", "warn"),
+})  # fmt: skip
 FINDINGS: Titles = MappingProxyType({
     "lead": ("疑点", "lead"), "evidence": ("取证", "evidence"), "rectification": ("整改", "rectification"),
     "closed": ("销号", "closed"), "dismissed": ("排除", "dismissed"), "gone": ("已消除", "gone"),

@@ -1,0 +1,141 @@
+"""Quality reports: their figures add up, nothing in a title can do harm, the same figures give the same bytes."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import openpyxl
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from catalog.errors import Refused
+from exchange.cli import report as pages
+from quality.assessment import Assessment, Result, Statement, of_results
+from quality.report import UNTAGGED, Heading, Report, ranges, report
+from tests import workplaces
+from tests.workplaces import COUNTY, LONG, Place
+
+HOSTILE = ("<script>alert(1)</script>", "#set page(width: 1pt)", "=1+1", "]*_$x$`", "\\u{0}")
+HEADING = Heading(
+    batch=7, number="2026112600001", route="county.x.collect", platform="county", platform_title=HOSTILE[0],
+    contract="x", contract_title=HOSTILE[1], suite="x", revision="ab" * 32, outcome="blocked", state="blocked",
+    why=("超过阈值", "above the tolerance"), at=datetime(2026, 11, 26, tzinfo=UTC), counts={},
+)  # fmt: skip
+
+
+def result(n: int, considered: int, bad: list[int], dimension: str | None, title: str = "题") -> Result:
+    one = Statement(id=f"r{n}", rule="rule", field=f"f{n}", severity="error", title=title, title_en=title,
+                    dimensions={} if dimension is None else {"s": dimension})  # fmt: skip
+    return Result(statement=one, considered=considered, bad=pa.array(bad, pa.int64()))
+
+
+def made(results: list[Result]) -> Report:
+    done = [Assessment(stage="collection", rows=9), of_results("processing", results, rows=9, rejected=2)]
+    return report(HEADING, done, scheme="s", title="体系", order=["完整性", "规范性"])
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 50),
+            st.lists(st.integers(0, 40), unique=True, max_size=8).map(sorted),
+            st.sampled_from(["完整性", "规范性", "别的", None]),
+        ),
+        max_size=12,
+    )
+)
+def test_every_total_is_the_sum_of_its_parts(given: list[tuple[int, list[int], str | None]]) -> None:
+    found = made([result(n, max(c, len(bad)), bad, d) for n, (c, bad, d) in enumerate(given)])
+    for name in ("considered", "unexpected"):
+        assert sum(getattr(x, name) for x in found.dimensions) == sum(getattr(x, name) for x in found.lines)
+    assert sum(x.rules for x in found.dimensions) == len(found.lines) == sum(s.rules for s in found.stages)
+    assert sum(x.failed for x in found.dimensions) == sum(not x.success for x in found.lines)
+    assert [x.unexpected for x in found.lines] == [len(x.rows) for x in found.lines]
+    known = [x.dimension for x in found.dimensions if x.dimension in ("完整性", "规范性")]
+    assert known == [d for d in ("完整性", "规范性") if d in known]
+    assert (UNTAGGED in {x.dimension for x in found.dimensions}) == any(d is None for _, _, d in given)
+
+
+def test_a_share_is_never_rounded_up_to_all() -> None:
+    assert pages._share(10**7, 1) == "99.99%"
+    assert pages._share(10**7, 0) == "100.00%"
+    assert pages._share(0, 0) == "–"
+
+
+def test_record_numbers_are_written_as_people_write_them() -> None:
+    assert ranges([1, 2, 3, 7, 9, 10], 9) == "1-3, 7, 9-10"
+    assert ranges([1, 3, 5, 7], 2) == "1, 3, …"
+    assert ranges([], 3) == ""
+
+
+class Seen(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def test_no_title_does_harm_and_the_same_figures_give_the_same_bytes() -> None:
+    found = made([result(n, 9, [0, 4], "完整性", title) for n, title in enumerate(HOSTILE)])
+    html = pages.page(found)
+    seen = Seen()
+    seen.feed(html)
+    assert "script" not in seen.tags
+    assert not {"img", "link", "iframe", "object", "form"} & seen.tags
+    assert not re.search(r"(?:src|href)=.https?:", html), "it asks nobody for anything"
+    assert all(t in "".join(seen.text) for t in HOSTILE)
+    book = openpyxl.load_workbook(io.BytesIO(pages.workbook(found)))
+    assert len(book.sheetnames) == 4
+    assert not any(c.data_type == "f" for sheet in book for row in sheet.iter_rows() for c in row)
+    numbers = [[c.value for c in row] for row in book.worksheets[3].iter_rows(min_row=2)]
+    assert len(numbers) == 2 * len(HOSTILE)
+    assert {row[3] for row in numbers} == {1, 5}
+    pdf = pages.paper(found)
+    assert pdf.startswith(b"%PDF-")
+    assert b"/GTS_PDFA1" in pdf
+    assert (pages.page(found), pages.paper(found)) == (html, pdf)
+
+
+@pytest.fixture
+def place(tmp_path: Path, database_url: str) -> Iterator[Place]:
+    with workplaces.place(tmp_path, database_url) as one:
+        yield one
+
+
+def test_a_batch_has_its_report_by_route_and_number_or_id_and_no_value_is_in_it(place: Place) -> None:
+    place.enter("A")
+    place.enter("B", name=LONG)
+    place.run(COUNTY)
+    with place.hub() as hub:
+        found = hub.reports.of("1")
+        assert found == hub.reports.of(f"{COUNTY}/{found.heading.number}")
+        assert {s.stage for s in found.stages} == {"collection", "processing"}
+        broken = [x for x in found.lines if not x.success]
+        assert [(x.rule, x.field, x.rows, x.dimension) for x in broken] == [
+            ("length", broken[0].field, [2], "规范性")
+        ]
+        assert broken[0].title == "超过规定长度"
+        assert found.heading.counts == {"read": 2, "registered": 1, "quarantined": 1}
+        whole = pages.page(found) + json.dumps(str(found), ensure_ascii=False)
+        assert LONG not in whole
+        assert "王A" not in whole
+        for wrong in ("9", "nobody/2026112600001", "x", ""):
+            with pytest.raises(Refused):
+                hub.reports.of(wrong)
+        with pytest.raises(Refused, match="gb36344"):
+            hub.reports.of("1", scheme="none")
