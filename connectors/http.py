@@ -115,11 +115,13 @@ class HttpSource:
         """Raises Unavailable, Refused, Unreadable. The first page is asked for at once."""
         state = _Reading(cursor=slice.cursor, more=True, rest=slice.rest)
         first = self._page(state, slice.limit)
+        announced = None if state.total is None else min(state.total, slice.limit)
         return Extraction(
             batches=pieces(self._pages(first, state, slice.limit), slice.batch_rows),
             cursor=lambda: state.cursor,
             more=lambda: state.more,
             ordered=True,
+            announced=announced,
         )
 
     def acknowledge(self, cursor: str) -> None:
@@ -142,6 +144,11 @@ class HttpSource:
         items, behind, more = answer.get("items"), answer.get("cursor"), answer.get("more")
         if not isinstance(items, list) or not isinstance(more, bool) or not isinstance(behind, str | None):
             raise self._garbled(where)
+        total = answer.get("total")
+        if total is not None and (type(total) is not int or total < 0):
+            raise self._garbled(where)
+        if state.first:
+            state.first, state.total = False, total
         if not items:
             if more:
                 raise self._garbled(where)
@@ -167,6 +174,8 @@ class _Reading:
     cursor: str | None  # behind the last page read
     more: bool
     rest: bool = False  # what the layout does not declare is told
+    first: bool = True  # no page was read yet
+    total: int | None = None  # changes behind the cursor that the first page announces
 
 
 class HttpSink:

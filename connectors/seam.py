@@ -47,7 +47,7 @@ class Extraction:
     more: Callable[[], bool]
     ordered: bool
     unit: str = ""  # the file's or page's name, for people
-    announced: int | None = None  # rows that the sender announced, where it did
+    announced: int | None = None  # rows that the sender announced for this slice, where it did
 
 
 class Source(Protocol):

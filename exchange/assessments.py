@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import Connection, RowMapping, delete, insert, select
+from sqlalchemy import Connection, RowMapping, delete, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from exchange.quality_tables import assessments, results, statements
-from quality.assessment import Assessment, Result, Statement, of_results
+from exchange.route import Limit, Tolerance
+from exchange.thresholds import Count, warned
+from quality.assessment import COLLECTION, PROCESSING, Assessment, Result, Statement, of_results
 
 _ROWS = pa.schema([pa.field("row", pa.int64(), nullable=False)])
 _SMALL = pa.ipc.IpcWriteOptions(compression="zstd")
@@ -52,7 +54,7 @@ def put(connection: Connection, about: About, assessment: Assessment, *, at: dat
         "stage": assessment.stage, "batch": about.batch, "route": about.route, "platform": about.platform,
         "contract": about.contract, "suite": about.suite, "revision": about.revision,
         "outcome": about.outcome, "rows": assessment.rows, "rejected": assessment.rejected,
-        "digest": assessment.digest, "at": at,
+        "warned": warned(assessment), "digest": assessment.digest, "at": at,
     }  # fmt: skip
     id = connection.execute(insert(assessments).values(head).returning(assessments.c.id)).scalar_one()
     made = [assessment.results[i] for i in sorted(assessment.results)]
@@ -90,6 +92,44 @@ def of_batch(connection: Connection, batch: int) -> list[Kept]:
     """Those of one batch, by stage."""
     query = select(assessments).where(assessments.c.batch == batch).order_by(assessments.c.stage)
     return opened(connection, connection.execute(query).mappings().all())
+
+
+def windows(
+    connection: Connection, route: str, tolerance: Tolerance, *, at: datetime, but: int
+) -> dict[tuple[str, int], Count]:
+    """By what a limit over days is about, and its days: what came in through the gate since then.
+
+    ``but``: a batch that is not counted.
+    """
+    found: dict[tuple[str, int], Count] = {}
+    limits: list[tuple[str, Limit, bool]] = [(a, x, True) for a, x in tolerance.severities.limits().items()]
+    limits += [(a, x, False) for a, x in tolerance.rules.items()]
+    for about, limit, severity in limits:
+        if limit.window_days is None:
+            continue
+        a = assessments.c
+        past = (a.route == route) & (a.at > at - timedelta(days=limit.window_days)) & (a.outcome == PASSED)
+        past &= (a.batch != but) & a.stage.in_((COLLECTION, PROCESSING))
+        if severity:
+            bad = a.rejected if about == "error" else func.coalesce(a.warned, 0)
+            read = func.coalesce(func.sum(a.rows).filter(a.stage == COLLECTION), 0)
+            query = select(func.coalesce(func.sum(bad), 0), read).where(past)
+        else:
+            rule, _, name = about.partition("/")
+            facts = statements.c.facts
+            one = facts["rule"].astext == rule
+            query = (
+                select(
+                    func.coalesce(func.sum(results.c.unexpected), 0),
+                    func.coalesce(func.sum(results.c.considered), 0),
+                )
+                .join(assessments, a.id == results.c.assessment)
+                .join(statements, statements.c.digest == results.c.statement)
+                .where(past, one & (facts["field"].astext == name) if name else one)
+            )
+        row = connection.execute(query).one()
+        found[about, limit.window_days] = Count(bad=int(row[0]), of=int(row[1]))
+    return found
 
 
 def opened(connection: Connection, heads: Sequence[RowMapping]) -> list[Kept]:

@@ -48,6 +48,7 @@ class Batch:
     before: str | None
     after: str | None
     staged: str | None
+    announced: int | None
     ordered: bool
     since: datetime | None
     drained_at: datetime | None
@@ -77,6 +78,7 @@ def begin(
     staged: str | None,
     revision: str,
     at: datetime,
+    announced: int | None = None,
     ordered: bool = False,
     since: datetime | None = None,
     drained_at: datetime | None = None,
@@ -108,6 +110,7 @@ def begin(
         "before": before,
         "after": after,
         "staged": staged,
+        "announced": announced,
         "ordered": ordered,
         "since": since,
         "drained_at": drained_at,

@@ -28,6 +28,7 @@ from exchange.rulewords import RULES
 from exchange.sender import Entry as Entering
 from exchange.sift import Sifted, mapper_of, sift
 from exchange.stores import Stores, kill_point
+from exchange.thresholds import exceeded, names
 from mappings.mapper import Mapper
 from mappings.order import SEQUENCE
 from quality.assessment import COLLECTION, PROCESSING, Assessment, of_results, of_violations
@@ -180,7 +181,7 @@ class _Assessed:
 def _close(work: _Work, token: int) -> Counts:
     stores, way, batch = work.stores, work.way, work.batch
     kept, last, facts, read = _first_pass(work)
-    findings = close_rules(work.rules, facts, History(read=read))
+    findings = close_rules(work.rules, facts, History(announced=batch.announced, read=read))
     if batch.unit.startswith((REPLAY, APART)):
         findings = [
             f for f in findings if f.field is not None
@@ -195,6 +196,7 @@ def _close(work: _Work, token: int) -> Counts:
         for raw, sifted in kept if kept is not None else work.sifted():
             _chunk(work, connection, raw, sifted, last, facts, tally, assessed)
         _check_tolerance(work, tally)
+        _check_limits(work, connection, assessed.stages)
         counts = Counts(read=tally.read, quarantined=tally.quarantined, **tally.outcomes)
         assert counts.closes(), "the collect equation does not close"
         former = _replayed(work, connection) if batch.unit.startswith(REPLAY) else {}
@@ -372,4 +374,22 @@ def _check_tolerance(work: _Work, tally: Tally) -> None:
             f"未登记任何一行, 请发送方核对后重报: {json.dumps(tally.by_rule)}",
             f"batch {work.batch.number}: {tally.quarantined} of {tally.read} rows failed, above the tolerance of "
             f"{limit.share:.0%}; nothing was registered, ask the sender to check: {json.dumps(tally.by_rule)}",
+        )
+
+
+def _check_limits(work: _Work, connection: Connection, assessed: list[Assessment]) -> None:
+    """The limits on single rules and severities, over the batch or the route's last days."""
+    limits, batch = work.way.route.tolerance, work.batch
+    if batch.unit.startswith(REPLAY) or not (limits.severities.limits() or limits.rules):
+        return
+    before = assessments.windows(connection, work.way.route.id, limits, at=work.at, but=batch.id)
+    over = exceeded(limits, assessed, before)
+    if over:
+        titles = {n: t for (r, f), t in work.rules.titles.items() for n in names(r, f)}
+        said = [x.sentences(titles.get(x.about, "")) for x in over]
+        raise Blocked(
+            f"批次 {batch.number} 超过阈值, 未登记任何一行: {'; '.join(zh for zh, _ in said)}; 请发送方核对后重报, "
+            "或改交换任务的 tolerance 后再运行",
+            f"batch {batch.number} is beyond its limits and nothing was registered: {'; '.join(en for _, en in said)}; "
+            "ask the sender to check, or change the route's tolerance and run again",
         )

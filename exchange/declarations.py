@@ -31,6 +31,7 @@ from catalog.windows import Windows
 from connectors.registry import Registry, default_registry
 from exchange.compiled import Compiled
 from exchange.homefiles import (
+    CHECKS,
     HomeFiles,
     check_agreements,
     check_audits,
@@ -42,12 +43,14 @@ from exchange.homefiles import (
 )
 from exchange.route import Node, Route
 from exchange.settings import ROOT
+from exchange.thresholds import unknown
 from mappings.check import check as check_mapping
 from mappings.codemap import CodeMap, load_code_map
 from mappings.mapping import Mapping
 from quality.audit import Audit
 from quality.kind import Known
 from quality.rules import check as check_suite
+from quality.rules import compile as compile_suite
 from quality.scheme import Scheme
 from quality.suite import Suite
 
@@ -349,6 +352,9 @@ def _way(
         r.report("suite", suite.name, unfit)
         if unfit:
             return None, unfit
+        asked = [(rule.name, rule.field) for rule in compile_suite(suite).rules]
+        fields = {*contract.names, *layout.names}
+        wrong += [("tolerance", *why) for _, why in unknown(route.tolerance, suite, asked, CHECKS, fields)]
     agreement = got["agreement"]
     if agreement is not None:
         got["entry"] = named["entry"].get(agreement.entry)

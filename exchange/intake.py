@@ -49,7 +49,7 @@ def fetch(stores: Stores, route: str, *, at: datetime) -> list[int]:
                     stream = iter(extraction.batches)
                     head = next((b for b in stream if b.num_rows), None)
                     if head is None:
-                        _check_announced(way, extraction.announced)
+                        _check_announced(way, extraction.announced, 0)
                         if not made:
                             with stores.database.transaction() as connection:
                                 batches.drain(connection, route, began)
@@ -69,6 +69,7 @@ def fetch(stores: Stores, route: str, *, at: datetime) -> list[int]:
                 source.acknowledge(cursor)
                 continue
             kill_point("collect.staged")
+            _check_announced(way, extraction.announced, staged.rows)
             after, more = extraction.cursor(), extraction.more()
             with stores.closing(route, token, batch=None, at=at) as (connection, _):
                 made.append(
@@ -80,6 +81,7 @@ def fetch(stores: Stores, route: str, *, at: datetime) -> list[int]:
                         before=cursor,
                         after=after,
                         staged=staged.name,
+                        announced=extraction.announced,
                         ordered=extraction.ordered,
                         since=since if extraction.ordered else began,
                         drained_at=None if more else began,
@@ -155,19 +157,20 @@ def _everything(stores: Stores, way: Way, ordered: list[bool]) -> Iterator[pa.Re
         for batch in page.batches:
             rows += batch.num_rows
             yield batch
-        if not rows:
-            _check_announced(way, page.announced)
+        _check_announced(way, page.announced, rows)
         cursor = page.cursor()
         if not page.more():
             return
 
 
-def _check_announced(way: Way, announced: int | None) -> None:
-    """A sender that announces rows and gives none has not sent nothing."""
-    if announced:
+def _check_announced(way: Way, announced: int | None, rows: int) -> None:
+    """A sender that announces rows and gives fewer has not sent what it says."""
+    if announced is not None and rows < announced:
         raise Blocked(
-            f"{way.platform.title} 声明有 {announced} 行 {way.contract.title}, 实收 0 行: 请对方核对后重发",
-            f"{way.platform.id} announced {announced} rows of {way.contract.id} and gave none: ask it to send again",
+            f"{way.platform.title} 声明有 {announced} 行 {way.contract.title}, 实收 {rows} 行, 未登记任何一行: "
+            "请对方核对后重发, 下次运行重取",
+            f"{way.platform.id} announced {announced} rows of {way.contract.id} and gave {rows}, and none was "
+            "registered: ask it to send again; the next run reads anew",
         )
 
 

@@ -37,11 +37,13 @@ assessments = Table(  # 质量评价: what one stage came to over one batch, or 
     Column("outcome", Text, nullable=False),  # passed, blocked
     Column("rows", BigInteger, nullable=False),
     Column("rejected", BigInteger, nullable=False),
+    Column("warned", BigInteger),  # rows that a rule warns of; null: kept before this was counted
     Column("digest", Text, nullable=False),  # quality.assessment.Assessment.digest; in the ledger's entry too
     Column("at", Instant, nullable=False),
     UniqueConstraint("batch", "stage"),
 )
 Index("assessments_platform", assessments.c.platform, assessments.c.contract, assessments.c.at)
+Index("assessments_route", assessments.c.route, assessments.c.at)
 results = Table(  # what one rule came to
     "results",
     metadata,

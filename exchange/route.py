@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
 
@@ -63,11 +64,49 @@ Direction = Literal["collect", "up", "down", "across"]  # 归集, 上报, 下发
 
 
 @dataclass(frozen=True, kw_only=True)
+class Limit:
+    """One threshold: beyond it where all that is set is exceeded."""
+
+    share: float | None = None  # of what was asked, 0 to 1
+    count: int | None = None
+    window_days: int | None = None  # over the route's last days, this batch included; null: this batch alone
+
+    def __post_init__(self) -> None:
+        if self.share is None and self.count is None:
+            raise ValueError("a limit sets share, count or both")
+        if self.share is not None and not 0 <= self.share <= 1:
+            raise ValueError("share lies between 0 and 1")
+        if self.count is not None and self.count < 0:
+            raise ValueError("count is not below 0")
+        if self.window_days is not None and not 1 <= self.window_days <= 366:
+            raise ValueError("window_days lies between 1 and 366")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Severities:
+    """Limits on rows with a violation of a severity, of the rows read."""
+
+    error: Limit | None = None
+    warn: Limit | None = None
+
+    def limits(self) -> dict[str, Limit]:
+        """Those that are set."""
+        both = {"error": self.error, "warn": self.warn}
+        return {name: limit for name, limit in both.items() if limit is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Tolerance:
-    """阈值: how much of a batch may be quarantined before the batch stops."""
+    """阈值: how much of a batch may be wrong before the batch stops."""
 
     share: float = 0.05  # of the rows read, 0 to 1
     floor: int = 20  # fewer quarantined rows than this never stop a batch
+    severities: Severities = Severities()
+    rules: Mapping[str, Limit] = field(default_factory=dict)  # by RULE or RULE/FIELD: of what it was asked of
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1 or self.floor < 0:
+            raise ValueError("share lies between 0 and 1, floor is not below 0")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -73,9 +73,8 @@ batches = Table(
     Column("before", Text),  # cursor in front of it
     Column("after", Text),  # cursor behind it
     Column("staged", Text),  # name of intake or payload
-    Column(
-        "ordered", Boolean, nullable=False, server_default=text("false")
-    ),  # later rows of a key replace earlier ones
+    Column("announced", BigInteger),  # rows that the sender said there are, where it did
+    Column("ordered", Boolean, nullable=False, server_default=text("false")),  # later rows of a key count
     Column("since", Instant),  # collect: before this the sender's feed had been read to its end
     Column("drained_at", Instant),  # collect: when the fetch began that read it to its end
     Column("agreement", Text),  # share: the grant's

@@ -192,7 +192,7 @@ def refers(reference: Reference) -> Statement:
 def close(rules: Rules, facts: Survey, history: History | None = None) -> list[Finding]:
     """What the slice as a whole shows: row counts, rules that block, rules that no longer hold mostly.
 
-    A slice of which rows were announced and none came gets a finding that blocks. Warnings on rows are
+    A slice of which fewer rows came than were announced gets a finding that blocks. Warnings on rows are
     not repeated here.
     """
     found: list[Finding] = []
@@ -213,10 +213,10 @@ def close(rules: Rules, facts: Survey, history: History | None = None) -> list[F
             zh=f"{title}: {tally.considered} 个值中 {tally.bad} 个不符合,要求符合率不低于 {one.mostly:.2%}",
             en=f"{rule.name} ({rule.field}): {tally.bad} of {tally.considered} values fail, {one.mostly:.2%} must hold",
         ))  # fmt: skip
-    if history is not None and history.announced and not history.read:
-        n = history.announced
-        found.append(Finding(suite=rules.suite, rule="announced", field=None, severity=BLOCK, rows=0,
-                             zh=f"对方声明有 {n} 行,实际收到 0 行", en=f"{n} rows were announced and none came"))  # fmt: skip
+    if history is not None and history.announced is not None and history.read < history.announced:
+        n, m = history.announced, history.read
+        found.append(Finding(suite=rules.suite, rule="announced", field=None, severity=BLOCK, rows=n - m,
+                             zh=f"对方声明有 {n} 行,实际收到 {m} 行", en=f"{n} rows were announced and {m or 'none'} came"))  # fmt: skip
     return found
 
 

@@ -47,6 +47,7 @@ class Site:
     down: bool = False
     refuses: str = ""  # operations that it refuses, of i, u and d
     late: bool = False  # it takes things in at once and says so later
+    announces: int | None = None  # rows that it says there are
     loses: bool = False  # it takes things in, and its answer is lost on the way
     writes_as: dict[str, Callable[[str], str]] = field(default_factory=dict)  # its own way with a column
 
@@ -148,6 +149,7 @@ class _Door:
             cursor=lambda: str(end) if rows else slice.cursor,
             more=lambda: end < len(self.site.feed),
             ordered=True,
+            announced=self.site.announces,
         )
 
     def reread(self, part: Part, *, batch_rows: int = 50_000) -> Extraction:

@@ -280,3 +280,19 @@ def test_a_tombstone_may_come_without_a_record(world: HttpWorld) -> None:
     rows, cursor = read_all(world)
     assert [(r["_op"], r["code"]) for r in rows] == [("i", "A1"), ("d", None)]
     assert rows_of(world, cursor)[0] == []
+
+
+def test_what_the_first_page_announces_is_told_up_to_the_slices_limit(world: HttpWorld) -> None:
+    def page(**more: Any) -> tuple[int, dict[str, str], bytes]:
+        return 200, {}, json.dumps({"items": [], "cursor": None, "more": False, **more}).encode()
+
+    source = world.link.source(world.out)
+    for total, limit, announced in ((7, 1_000_000, 7), (7, 3, 3), (0, 9, 0)):
+        world.api.answers = [page(total=total)]
+        assert source.extract(Slice(cursor=None, limit=limit)).announced == announced
+    world.api.answers = [page()]
+    assert source.extract(Slice(cursor=None)).announced is None
+    for wrong in ("7", -1, True, 1.5):
+        world.api.answers = [page(total=wrong)]
+        with pytest.raises(Unreadable):
+            source.extract(Slice(cursor=None))
