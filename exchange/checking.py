@@ -29,6 +29,7 @@ from mappings.codemap import load_code_map
 from mappings.mapping import Mapping
 from quality.audit import Audit
 from quality.scheme import Scheme
+from quality.scorecard import Weights
 
 MOST_BYTES = 20 * 2**20
 PLACES: dict[str, type] = {  # a home's folder: the declarations in it
@@ -44,6 +45,7 @@ PLACES: dict[str, type] = {  # a home's folder: the declarations in it
     "routes": Route,
     "quality/audits": Audit,
     "quality/schemes": Scheme,
+    "quality/weights": Weights,
 }
 
 

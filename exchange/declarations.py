@@ -40,6 +40,7 @@ from exchange.homefiles import (
     check_entries,
     check_platforms,
     check_schemes,
+    check_weights,
 )
 from exchange.route import Node, Route
 from exchange.settings import ROOT
@@ -52,6 +53,7 @@ from quality.kind import Known
 from quality.rules import check as check_suite
 from quality.rules import compile as compile_suite
 from quality.scheme import Scheme
+from quality.scorecard import Weights
 from quality.suite import Suite
 
 Fit = Callable[[Mapping, Shape, Shape], list[Reason]]
@@ -119,6 +121,7 @@ class Declarations:
     identities: MappingType[str, IdentityTerms]
     audits: MappingType[str, Audit]
     schemes: MappingType[str, Scheme]
+    weights: MappingType[str, Weights]
     problems: tuple[Problem, ...]
     disabled: MappingType[str, tuple[Problem, ...]]  # route id: why it does not run
 
@@ -240,6 +243,8 @@ def read(
     check_audits(r, audits, clocks)
     schemes = r.over("scheme", Scheme, "quality/schemes", "quality/schemes")
     check_schemes(r, schemes, suites, audits)
+    weights = r.over("weights", Weights, "quality/weights", "quality/weights")
+    check_weights(r, weights, schemes)
     check_platforms(r, platforms, registry)
     check_entries(r, entries, contracts, codes or CodeTables.empty(), authorities)
     check_agreements(r, agreements, entries, contracts, platforms)
@@ -289,6 +294,7 @@ def read(
         identities=identities,
         audits=audits,
         schemes=schemes,
+        weights=weights,
         problems=tuple(sorted(set(r.problems))),
         disabled=disabled,
     )

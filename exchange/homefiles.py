@@ -27,6 +27,7 @@ from quality.leads import LEADS
 from quality.rules import REFERENCE
 from quality.scheme import Scheme, untagged
 from quality.scheme import faults as scheme_faults
+from quality.scorecard import Weights
 from quality.suite import Suite
 from quality.suite import load as load_suite
 
@@ -183,6 +184,34 @@ def check_clocks(r: HomeFiles, clocks: dict[str, Clock]) -> None:
             )
             r.report("clock", clock.id, [problem])
             clocks.pop(clock.id)
+
+
+def check_weights(r: HomeFiles, weights: dict[str, Weights], schemes: dict[str, Scheme]) -> None:
+    """Weights weigh the dimensions of a sound scheme."""
+    for one in list(weights.values()):
+        scheme = schemes.get(one.scheme)
+        strange = sorted(set(one.weights) - set(scheme.names)) if scheme else []
+        if scheme is None:
+            wrong = r.at(
+                "weights",
+                one.id,
+                ["scheme"],
+                f"没有可用的维度体系: {one.scheme}",
+                f"no sound scheme: {one.scheme}",
+            )
+        elif strange:
+            listed = ", ".join(strange)
+            wrong = r.at(
+                "weights",
+                one.id,
+                ["weights"],
+                f"体系 {one.scheme} 没有维度 {listed}",
+                f"scheme {one.scheme} has no dimension {listed}",
+            )
+        else:
+            continue
+        r.report("weights", one.id, [wrong])
+        weights.pop(one.id)
 
 
 def check_audits(r: HomeFiles, audits: dict[str, Audit], clocks: dict[str, Clock]) -> None:

@@ -71,6 +71,7 @@ from exchange.reconcile import Reconciliation
 from exchange.releases import Releases
 from exchange.replay import Replays
 from exchange.reports import Reports
+from exchange.scorecards import Scorecards
 from exchange.settings import Settings
 from exchange.staging import Staging
 from exchange.stores import Stores
@@ -134,6 +135,7 @@ class Hub:
         self.lists = ListsDesk(stores, clock)
         self.findings = Findings(stores, clock)
         self.reports = Reports(stores)
+        self.scorecards = Scorecards(stores, clock)
         self.whatif = WhatIf(stores, clock)
         self.recalls = Recalls(stores, clock)
         self.conflicts = Conflicts(stores, clock)

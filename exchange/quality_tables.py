@@ -8,10 +8,12 @@ from sqlalchemy import (
     ForeignKey,
     Identity,
     Index,
+    Integer,
     LargeBinary,
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 
@@ -72,3 +74,31 @@ findings = Table(  # 疑点线索: what a rule across records found
     Column("stepped_by", Text),
 )
 Index("findings_state", findings.c.state, findings.c.audit)
+scorecards = Table(  # 评分表 as it was published; a correction is a version of its own
+    "scorecards",
+    metadata,
+    Column("month", Text, primary_key=True),
+    Column("scheme", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("digest", Text, nullable=False),
+    Column("facts", JSONB, nullable=False),  # quality.scorecard.Scorecard
+    Column("weights", JSONB, nullable=False),  # quality.scorecard.Weights
+    Column("by", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+)
+contests_of_scores = Table(  # a sender disputes a figure of a scorecard
+    "contests_of_scores",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("month", Text, nullable=False),
+    Column("scheme", Text, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("batch", BigInteger, ForeignKey("leishu.batches.id"), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("state", Text, nullable=False, server_default=text("'open'")),  # open, upheld, declined
+    Column("answer", Text),
+    Column("answered_by", Text),
+    Column("answered_at", Instant),
+)

@@ -27,7 +27,15 @@ from exchange.cli.impact_outputs import CatalogApproved, CatalogDiffed, CatalogP
 from exchange.cli.keys_outputs import KeysExport, KeysList, KeysRotate
 from exchange.cli.lists_outputs import CatalogLists
 from exchange.cli.papers_outputs import CatalogExport, CatalogImport
-from exchange.cli.quality_outputs import QualityAudit, QualityFinding, QualityFindings, QualityReport
+from exchange.cli.quality_outputs import (
+    QualityAudit,
+    QualityBundle,
+    QualityDisputes,
+    QualityFinding,
+    QualityFindings,
+    QualityReport,
+    QualityScorecard,
+)
 from exchange.cli.terms_outputs import AgreementRelease, Explain
 from exchange.cli.usage_outputs import CatalogUsage
 from exchange.conflicts import Conflict
@@ -446,6 +454,13 @@ COMMANDS: tuple[tuple[str, type], ...] = (
     ("catalog diff", CatalogDiffed),
     ("catalog approve", CatalogApproved),
     ("quality report", QualityReport),
+    ("quality scorecard", QualityScorecard),
+    ("quality publish", QualityScorecard),
+    ("quality contest", QualityDisputes),
+    ("quality answer", QualityDisputes),
+    ("quality disputes", QualityDisputes),
+    ("quality export", QualityBundle),
+    ("quality recompute", QualityBundle),
     ("quality audit", QualityAudit),
     ("quality findings", QualityFindings),
     ("quality finding", QualityFinding),

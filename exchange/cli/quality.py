@@ -11,7 +11,7 @@ from catalog.errors import say
 from exchange.cli.frame import Command, Json, Limit, group, task
 from exchange.cli.task import Task
 
-quality = group("数据质量: 疑点线索与规则", "data quality: findings and rules")
+quality = group("数据质量: 报告, 评分, 疑点线索", "data quality: reports, marks, findings")
 Finding = Annotated[
     str, typer.Argument(metavar="ID", help=say("findings 给出的编号", "the id that findings gives"))
 ]
@@ -29,6 +29,124 @@ def report(
     return task(
         "quality report", json, "report", "report", batch, scheme=scheme, html=html, xlsx=xlsx, pdf=pdf
     )
+
+
+Month = Annotated[str, typer.Argument(metavar="MONTH", help=say("月份, 如 2026-10", "a month, as 2026-10"))]
+Scheme = Annotated[
+    str, typer.Option("--scheme", metavar="ID", help=say("质量维度体系", "scheme of quality dimensions"))
+]
+Why = Annotated[
+    str,
+    typer.Option(
+        "--reason", metavar="TEXT", help=say("原因, 至多 200 字", "why; 200 characters at the most")
+    ),
+]
+
+
+@quality.command(
+    "scorecard",
+    cls=Command,
+    help=say("一个月的评分表: 已发布的, 否则为当前数", "a month's marks: as published, else as they stand"),
+)
+def scorecard(
+    month: Month,
+    scheme: Scheme = "seven",
+    sender: Annotated[str | None, typer.Option("--sender", metavar="PLATFORM", help=say("打开这个发送方的数: 批次, 规则, 记录号", "open this sender's figures: batches, rules, record numbers"))] = None,
+    contract: Annotated[str | None, typer.Option("--contract", metavar="ID", help=say("只看这个数据标准", "of this contract alone"))] = None,
+    dimension: Annotated[str | None, typer.Option("--dimension", metavar="NAME", help=say("只看这个维度", "of this dimension alone"))] = None,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help=say("网页, 可打印", "a page, for print too"))] = None,
+    xlsx: Annotated[Path | None, typer.Option("--xlsx", metavar="FILE", help=say("工作簿", "a workbook"))] = None,
+    pdf: Annotated[Path | None, typer.Option("--pdf", metavar="FILE", help="PDF/A")] = None,
+    json: Json = False,
+) -> Task:  # fmt: skip
+    return task("quality scorecard", json, "scorecards", "scorecard", month, scheme=scheme, sender=sender, contract=contract,
+                dimension=dimension, html=html, xlsx=xlsx, pdf=pdf)  # fmt: skip
+
+
+@quality.command(
+    "publish",
+    cls=Command,
+    help=say(
+        "发布一个月的评分表; 已发布又有变化的, 发布更正版",
+        "publish a month's scorecard, or its corrected version",
+    ),
+)
+def publish(month: Month, scheme: Scheme = "seven", json: Json = False) -> Task:
+    return task("quality publish", json, "scorecards", "publish", month, scheme=scheme)
+
+
+@quality.command(
+    "contest",
+    cls=Command,
+    help=say("对一个批次计入评分提出异议", "dispute what a batch contributes to a sender's marks"),
+)
+def contest(
+    month: Month,
+    sender: Annotated[str, typer.Argument(metavar="PLATFORM", help=say("发送方", "the sender"))],
+    batch: Annotated[int, typer.Argument(metavar="BATCH", help=say("batches 给出的编号", "the id that batches gives"))],
+    reason: Why,
+    scheme: Scheme = "seven",
+    json: Json = False,
+) -> Task:  # fmt: skip
+    return task(
+        "quality contest", json, "scorecards", "contest", month, sender, batch, reason=reason, scheme=scheme
+    )
+
+
+@quality.command(
+    "answer",
+    cls=Command,
+    help=say(
+        "答复评分异议, 由提出人以外的人; 成立后再发布更正版",
+        "answer a dispute; another person does. Upheld: publish again",
+    ),
+)
+def answer(
+    id: Annotated[int, typer.Argument(metavar="ID", help=say("disputes 给出的编号", "the id that disputes gives"))],
+    reason: Why,
+    uphold: Annotated[bool, typer.Option("--uphold/--decline", help=say("成立或不成立", "it is right, or it is not"))] = False,
+    json: Json = False,
+) -> Task:  # fmt: skip
+    return task("quality answer", json, "scorecards", "answer", id, uphold=uphold, reason=reason)
+
+
+@quality.command("disputes", cls=Command, help=say("评分异议与答复", "disputes of marks, and their answers"))
+def disputes(json: Json = False) -> Task:
+    return task("quality disputes", json, "scorecards", "disputes")
+
+
+@quality.command(
+    "export",
+    cls=Command,
+    help=say(
+        "导出已发布月份的证据包, 可离线重算",
+        "export a published month as a bundle that can be recomputed offline",
+    ),
+)
+def export(
+    month: Month,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=say("写到这个 zip", "the zip to write"))],
+    scheme: Scheme = "seven",
+    json: Json = False,
+) -> Task:
+    return task("quality export", json, "scorecards", "export", month, file, scheme=scheme)
+
+
+@quality.command(
+    "recompute",
+    cls=Command,
+    help=say(
+        "只凭证据包重算评分; 不用数据库, 不用声明目录",
+        "recompute the marks from a bundle alone: no database, no home",
+    ),
+)
+def recompute(
+    bundle: Annotated[
+        Path, typer.Argument(metavar="BUNDLE", help=say("export 写的 zip", "the zip that export wrote"))
+    ],
+    json: Json = False,
+) -> Task:
+    return task("quality recompute", json, "scorecards", "recompute", bundle)
 
 
 @quality.command(

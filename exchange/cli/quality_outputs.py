@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from exchange.findings import Found, Ran
+from exchange.scorecards import Behind, Dispute
+from quality.bundle import Recomputed
 from quality.report import Report
+from quality.scorecard import Scorecard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +23,29 @@ class QualityReport:
     """leishu quality report"""
 
     report: Report
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityScorecard:
+    """leishu quality scorecard, publish: the month's marks; ``opened``: what stands behind what was asked for"""
+
+    scorecard: Scorecard
+    digest: str
+    opened: list[Behind]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityDisputes:
+    """leishu quality disputes, contest, answer"""
+
+    disputes: list[Dispute]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityBundle:
+    """leishu quality export, recompute: what came out of the bundle"""
+
+    recomputed: Recomputed
 
 
 @dataclass(frozen=True, kw_only=True)

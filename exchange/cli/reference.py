@@ -28,13 +28,14 @@ from exchange.settings import ROOT
 from mappings.mapping import Mapping as MappingSpec
 from quality.audit import Audit
 from quality.scheme import Scheme
+from quality.scorecard import Weights
 from quality.suite import load as load_suite
 
 FOLDER = ROOT / "docs" / "reference"
 KINDS: dict[str, type] = {
     "node": Node, "platform": Platform, "contract": Contract, "layout": Layout, "entry": Entry,
     "agreement": Agreement, "mapping": MappingSpec, "route": Route, "clock": Clock, "authority": Authority,
-    "audit": Audit, "scheme": Scheme,
+    "audit": Audit, "scheme": Scheme, "weights": Weights,
 }  # fmt: skip
 _TABLE = re.compile(r"CT_[A-Z_]+")
 _HEAD = """\

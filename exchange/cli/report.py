@@ -136,13 +136,13 @@ def data(found: Report, *, charted: bool = True) -> dict[str, Any]:
         for s in found.stages
     ]
     parts = [
-        _part("环节 Stages", (("环节", "stage"), ("记录", "records"), ("退回", "rejected"), ("规则", "rules"), ("不符合", "did not hold"), ("摘要", "digest")),
+        part("环节 Stages", (("环节", "stage"), ("记录", "records"), ("退回", "rejected"), ("规则", "rules"), ("不符合", "did not hold"), ("摘要", "digest")),
               stages, (1, 2, 3, 4), note=say("摘要的全文在交换日志里。", "The ledger has the digests in full.")),
-        _part("维度 Dimensions", _DIMENSIONS, _dimensions(found), (1, 2, 3, 4, 5),
+        part("维度 Dimensions", _DIMENSIONS, _dimensions(found), (1, 2, 3, 4, 5),
               chart=charts.bars([x.dimension for x in share], [(x.considered - x.unexpected) / x.considered for x in share],
                                 [_share(x.considered, x.unexpected) for x in share],
                                 title=say("符合率", "share that holds"), most=1.0) if share and charted else ""),
-        _part("规则 Rules", LINES, [cells(x, RUNS) for x in found.lines], NUMBERS, kind="rules",
+        part("规则 Rules", LINES, [cells(x, RUNS) for x in found.lines], NUMBERS, kind="rules",
               note=say("记录号是发送方的行次, 从 1 起。报告只有计数和记录号, 没有记录内容。", "Record numbers count the sender's rows from 1. Counts and numbers alone, no values."),
               chart=charts.bars(labels, [x.unexpected for x in top], [f"{x.unexpected:,}" for x in top], title=say("不符合最多的规则", "rules that most rows break"), alert=True) if top and charted else ""),
     ]  # fmt: skip
@@ -160,10 +160,11 @@ def data(found: Report, *, charted: bool = True) -> dict[str, Any]:
     }
 
 
-def _part(
+def part(
     heading: str, columns: tuple[tuple[str, str], ...], rows: list[tuple[Any, ...]], numbers: tuple[int, ...],
     *, note: str = "", chart: str = "", kind: str = "",
 ) -> dict[str, Any]:  # fmt: skip
+    """A part of a page: cells, a note above them, a chart."""
     made = [[f"{v:,}" if isinstance(v, int) else str(v) for v in row] for row in rows]
     widths = [WIDE.get(c[1], 0) for c in columns]
     table = {"columns": [say(*c) for c in columns], "rows": made, "numbers": list(numbers), "widths": widths}

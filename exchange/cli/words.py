@@ -118,6 +118,7 @@ CASES: Titles = MappingProxyType({
     "ceiling": ("授权数量用完", "volume used up"),
     "gate": ("待放行的批次", "waits for a release"),
     "finding": ("疑点线索", "finding"),
+    "score": ("评分异议", "dispute of a mark"),
 })  # fmt: skip
 LETTERS: Titles = MappingProxyType({
     "application": ("申请函", "application"), "notice": ("补正告知函", "notice of missing materials"),
@@ -129,6 +130,9 @@ STAGES: Titles = MappingProxyType({
 })  # fmt: skip
 SEVERITIES: Titles = MappingProxyType({
     "error": ("退回", "error"), "block": ("阻断", "block"), "warn": ("提示", "warn"),
+})  # fmt: skip
+SCORE_DISPUTES: Titles = MappingProxyType({
+    "open": ("待答复", "open"), "upheld": ("成立", "upheld"), "declined": ("不成立", "declined"),
 })  # fmt: skip
 FINDINGS: Titles = MappingProxyType({
     "lead": ("疑点", "lead"), "evidence": ("取证", "evidence"), "rectification": ("整改", "rectification"),
