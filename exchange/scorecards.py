@@ -244,7 +244,7 @@ class Scorecards:
     def export(self, month: str, scheme: str = "seven", *, by: str) -> tuple[bytes, Recomputed]:
         """The published month as a bundle, tried here before it is given away; its digest goes to the ledger.
 
-        Refused where the month was not published, or its counts are no longer those of what was published.
+        Refused where the month was not published, or a batch of it was judged again since.
         """
         at = self._clock()
         with (

@@ -66,6 +66,7 @@ from exchange.views import BatchRow, Copy, Event, QuarantineRow, Refusal, RouteS
 from exchange.whatif import CatalogDiff, ChangeSeen, Moved, ShapeDiff, Signed
 from exchange.workplace import Replayed
 from exchange.workview import Group, Reach, Trial
+from tests import qualities
 
 AT = datetime(2026, 3, 1, 16, 30, 5, tzinfo=UTC)  # 00:30:05 of the next day in Asia/Shanghai
 UID = "8c7ad8cf-3d1f-5b0e-9d0c-0f6f4d8f7a11"
@@ -675,6 +676,18 @@ class FakeHub:
         return FakeIdentities(self)
 
     @property
+    def reports(self) -> qualities.Reports:
+        return qualities.Reports()
+
+    @property
+    def scorecards(self) -> qualities.Scorecards:
+        return qualities.Scorecards()
+
+    @property
+    def findings(self) -> qualities.Findings:
+        return qualities.Findings()
+
+    @property
     def dossiers(self) -> FakeIdentities:
         return FakeIdentities(self)
 
@@ -796,6 +809,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Use:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "FILE").write_bytes(b"12345")
     (tmp_path / "hazard.odcs.yaml").write_text(HAZARD, encoding="utf-8")
+    (tmp_path / "month.zip").write_bytes(qualities.bundle())
     diff = CatalogDiffed(diff=FakeWhatIf(FakeHub()).diff("signed", ".", replay=2, by="张三"))
     (tmp_path / "DIFF").write_text(json_text(diff), encoding="utf-8")
     monkeypatch.setattr(receive, "serve", lambda server, there: None)
@@ -871,6 +885,7 @@ LINES = {
     "catalog import": ["catalog", "import", "hazard.odcs.yaml"],
     "catalog lists": ["catalog", "lists"],
     "catalog check": ["catalog", "check", "hazard.odcs.yaml"],
+    **qualities.LINES,
     "identity propose": ["identity", "propose"],
     "identity links": ["identity", "links"],
     "identity show": ["identity", "show", "4"],
