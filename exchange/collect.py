@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import polars as pl
@@ -26,7 +26,7 @@ from exchange.quarantine import REPLAY, done_with, replayed, seal_rows
 from exchange.quarantine import put as quarantine
 from exchange.rulewords import RULES
 from exchange.sender import Entry as Entering
-from exchange.sift import Sifted, mapper_of, sift
+from exchange.sift import Sifted, mapper_of, read, sift, source_rules
 from exchange.stores import Stores, kill_point
 from exchange.thresholds import exceeded, names
 from mappings.mapper import Mapper
@@ -58,12 +58,23 @@ class _Work:
     rules: Rules
     at: datetime
     fields: str  # names the fields that the sender's mapping covers
+    source: Rules | None = None  # of rows as read
+    source_facts: Survey | None = None  # the survey of the slice that they need
 
     def sifted(self) -> Iterator[_Chunk]:
         """Each chunk of the intake as it was read, and what became of it."""
         declared = self.stores.declarations
         for raw in self.stores.staging.read(self.batch.staged or ""):
-            yield raw, sift(declared, self.way, self.mapper, raw, at=self.at)
+            yield raw, sift(declared, self.way, self.mapper, raw, at=self.at, facts=self.source_facts)
+
+    def surveyed(self) -> _Work:
+        """The same with what the source's suite needs to know of the whole slice, read for it where it must be."""
+        if self.source is None:
+            return self
+        facts, declared = Survey.empty(), self.stores.declarations
+        for raw in self.stores.staging.read(self.batch.staged or "") if self.source.whole else ():
+            facts += survey(read(declared, self.way, raw, at=self.at)[1].passed, self.source)
+        return replace(self, source_facts=facts)
 
 
 def close(stores: Stores, batch_id: int, *, at: datetime, token: int | None = None) -> Counts:
@@ -91,6 +102,7 @@ def close(stores: Stores, batch_id: int, *, at: datetime, token: int | None = No
         rules=compile_rules(
             way.suite, way.contract.references, columns=mapper.covers, known=stores.declarations.known(at)
         ),
+        source=source_rules(stores.declarations, way, at=at),
     )
     with stores.leased(batch.route) if token is None else nullcontext(token) as held:
         try:
@@ -121,6 +133,7 @@ def _assessed(work: _Work) -> list[Assessment]:
     """What the rules say of a batch that does not pass; none where they cannot be asked."""
     made = _Assessed()
     try:
+        work = work.surveyed()
         _, last, facts, _ = _first_pass(work)
         for raw, sifted in work.sifted():
             latest, _ = _latest(sifted.passed, last)
@@ -146,8 +159,14 @@ def _keep(work: _Work, connection: Connection, assessed: list[Assessment], outco
         revision=way.revision,
         outcome=outcome,
     )
+    source = replace(about, suite=way.collection.name if way.collection is not None else None)
     schemes = work.stores.declarations.schemes
-    return {a.stage: assessments.put(connection, about, tagged(a, schemes), at=work.at) for a in assessed}
+    return {
+        a.stage: assessments.put(
+            connection, source if a.stage == COLLECTION else about, tagged(a, schemes), at=work.at
+        )
+        for a in assessed
+    }
 
 
 @dataclass(kw_only=True)
@@ -169,6 +188,10 @@ class _Assessed:
         read = of_violations(COLLECTION, sifted.as_read, rows=raw.num_rows, asked=asked, words=RULES)
         covered = [(r, n) for r, n in conform.asked(work.way.contract) if n in work.mapper.covers]
         found = verdict.gather([sifted.worked, entering])
+        if sifted.source is not None:
+            rejected = read.rejected + len(sifted.source.verdict.rejected)
+            every = [*read.results.values(), *sifted.source.results]
+            read = of_results(COLLECTION, every, rows=raw.num_rows, rejected=rejected)
         rows = raw.num_rows - read.rejected
         worked = of_violations(PROCESSING, found, rows=rows, asked=covered, words=RULES)
         errors = verdict.gather([found, judged.verdict.violations])
@@ -180,8 +203,10 @@ class _Assessed:
 
 def _close(work: _Work, token: int) -> Counts:
     stores, way, batch = work.stores, work.way, work.batch
+    work = work.surveyed()
     kept, last, facts, read = _first_pass(work)
-    findings = close_rules(work.rules, facts, History(announced=batch.announced, read=read))
+    findings = close_rules(work.source, work.source_facts) if work.source and work.source_facts else []
+    findings += close_rules(work.rules, facts, History(announced=batch.announced, read=read))
     if batch.unit.startswith((REPLAY, APART)):
         findings = [
             f for f in findings if f.field is not None

@@ -48,10 +48,12 @@ from exchange.thresholds import unknown
 from mappings.check import check as check_mapping
 from mappings.codemap import CodeMap, load_code_map
 from mappings.mapping import Mapping
+from quality.assessment import COLLECTION, PROCESSING, USE
 from quality.audit import Audit
 from quality.kind import Known
 from quality.rules import check as check_suite
 from quality.rules import compile as compile_suite
+from quality.rules import out_of_place
 from quality.scheme import Scheme
 from quality.scorecard import Weights
 from quality.suite import Suite
@@ -74,10 +76,12 @@ class Way:
     contract: Contract
     layout: Layout
     mapping: Mapping
-    suite: Suite | None
+    suite: Suite | None  # of records of the contract, as they come in
     agreement: Agreement | None
     entry: Entry | None
     sharing: frozenset[str]  # states in which an entry may be shared
+    collection: Suite | None = None  # of rows as read
+    use: Suite | None = None  # of rows as they would be sent
 
     @cached_property
     def revision(self) -> str:
@@ -95,7 +99,8 @@ class Way:
             self.agreement,
             self.entry,
         )
-        return digest(*parts, self.suite, sorted(self.sharing))
+        more = [s for s in (self.collection, self.use) if s is not None]
+        return digest(*parts, self.suite, sorted(self.sharing), *more)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -319,7 +324,7 @@ def _way(
     """The route's chain, or why it is disabled: a broken link is its own file's problem already."""
     missing: list[Problem] = []
     got: dict[str, Any] = {"entry": None}
-    for kind in ("platform", "contract", "layout", "mapping", "suite", "agreement"):
+    for kind in ("platform", "contract", "layout", "mapping", "agreement"):
         id = getattr(route, kind)
         got[kind] = named[kind].get(id) if id is not None else None
         if id is not None and got[kind] is None:
@@ -349,15 +354,11 @@ def _way(
     if not collect and route.answer_clock not in named["clock"]:
         id = route.answer_clock
         wrong.append(("answer_clock", f"没有可用的时限: {id}", f"no sound clock: {id}"))
-    suite = got["suite"]
-    if suite is not None:
-        unfit = [
-            Problem(file=suite.file, line=line, zh=zh, en=en)
-            for line, (zh, en) in check_suite(suite, contract, known)
-        ]
-        r.report("suite", suite.name, unfit)
-        if unfit:
-            return None, unfit
+    unfit, found = _suites(r, route, got, named["suite"], known)
+    got |= found
+    if unfit:
+        return None, unfit
+    if suite := got["suite"]:
         asked = [(rule.name, rule.field) for rule in compile_suite(suite).rules]
         fields = {*contract.names, *layout.names}
         wrong += [("tolerance", *why) for _, why in unknown(route.tolerance, suite, asked, CHECKS, fields)]
@@ -380,6 +381,34 @@ def _way(
     if problems:
         return None, problems
     return Way(route=route, sharing=sharing, **got), []
+
+
+def _suites(
+    r: HomeFiles, route: Route, got: dict[str, Any], suites: MappingType[str, Suite], known: Known
+) -> tuple[list[Problem], dict[str, Suite | None]]:
+    """(why the route is disabled, the suite of each stage by the way's field)."""
+    stages = (
+        ("suite", PROCESSING, route.processing, "contract"),
+        ("collection", COLLECTION, route.suites.collection, "layout"),
+        ("use", USE, route.use, "layout"),
+    )
+    problems: list[Problem] = []
+    found: dict[str, Suite | None] = {}
+    for field, stage, name, about in stages:
+        suite = found[field] = suites.get(name) if name else None
+        if name and suite is None:
+            own = r.broken.get(("suite", name))
+            key = ["suite"] if name == route.suite else ["suites", stage]
+            problem = r.at("route", route.id, key, f"没有可用的规则集: {name}", f"no sound suite: {name}")
+            problems += own or [problem]
+            if not own:
+                r.report("route", route.id, [problem])
+        elif suite is not None:
+            wrong = [*check_suite(suite, got[about], known), *out_of_place(suite, stage)]
+            unfit = [Problem(file=suite.file, line=line, zh=zh, en=en) for line, (zh, en) in wrong]
+            r.report("suite", suite.name, unfit)
+            problems += unfit
+    return problems, found
 
 
 def _masked_return(r: HomeFiles, ways: dict[str, Way]) -> dict[str, list[Problem]]:

@@ -107,7 +107,8 @@ def _lines(way: Way, case: Case) -> list[tuple[str, ...]]:
 
 def _titled(way: Way, rule: str, name: object) -> str | None:
     """What the suite calls the expectation that the row failed."""
-    for one in way.suite.expectations if way.suite is not None else ():
+    suites = [s for s in (way.suite, way.collection) if s is not None]
+    for one in (e for s in suites for e in s.expectations):
         if one.title and one.type == f"expect_{rule}" and name in (None, *one.kwargs.values()):
             return one.title
     return None

@@ -110,6 +110,15 @@ class Tolerance:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Suites:
+    """规则集 by stage. At the source and at the target they are of the layout's columns, else of the contract's."""
+
+    collection: str | None = None  # collect: of rows as read, before the mapping
+    processing: str | None = None  # collect: of records of the contract; the same as ``suite``
+    use: str | None = None  # share: preflight, of rows as they would be sent; the same as ``suite``
+
+
+@dataclass(frozen=True, kw_only=True)
 class Route:
     """One way that records of one contract go between the hub and one platform."""
 
@@ -122,6 +131,7 @@ class Route:
     layout: str
     mapping: str  # collect: layout to contract; share: contract to layout
     suite: str | None = None  # collect: must be there; share: preflight, may be absent
+    suites: Suites = Suites()
     agreement: str | None = None  # share: must be there
     purpose: str | None = (
         None  # share: what for; null: for what the agreement says, and never for anything else
@@ -135,7 +145,12 @@ class Route:
     drift: Mode = "freeze"  # collect: what becomes of columns and values that the layout does not declare
 
     def __post_init__(self) -> None:
-        if self.direction == "collect" and not self.suite:
+        collect, named = self.direction == "collect", self.suites
+        if self.suite and (named.processing if collect else named.use):
+            raise ValueError("suite and suites name the same stage twice")
+        if (named.use if collect else named.collection or named.processing) is not None:
+            raise ValueError("suites: collection and processing of a collect route, use of one that sends")
+        if collect and not self.processing:
             raise ValueError("a collect route names its suite")
         if self.direction == "collect" and not self.subtree:
             raise ValueError("a collect route names the subtree that the platform may enter")
@@ -143,3 +158,13 @@ class Route:
             raise ValueError("drift: of a collect route alone")
         if self.direction != "collect" and not self.agreement:
             raise ValueError("a route that sends names its agreement")
+
+    @property
+    def processing(self) -> str | None:
+        """The suite of records of the contract, as they come in."""
+        return (self.suite or self.suites.processing) if self.direction == "collect" else None
+
+    @property
+    def use(self) -> str | None:
+        """The suite of rows as they would be sent."""
+        return (self.suite or self.suites.use) if self.direction != "collect" else None

@@ -15,15 +15,23 @@ from catalog import envelope, verdict
 from catalog.aggregate import places
 from catalog.agreement import Grant
 from catalog.authorise import authorise
+from catalog.conform import asked as asked_of
 from catalog.conform import conform
 from catalog.contract import Contract
 from catalog.scope import in_scope
+from catalog.verdict import Verdict
 from exchange import holdings
-from exchange.declarations import Way
+from exchange.declarations import Declarations, Way
 from exchange.keys import row_digests
 from exchange.outgoing import batch_of, record_batch, tombstones
+from exchange.rulewords import RULES
 from exchange.stores import Stores
 from mappings.mapper import Mapper
+from quality.assessment import USE, Assessment, Result, of_results, of_violations
+from quality.judge import assess
+from quality.rules import compile as compile_rules
+from quality.scheme import tagged
+from quality.survey import Survey
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +57,7 @@ class Selected:
     withheld: pa.RecordBatch  # violations of what preflight kept back
     cut: int = 0  # rows that no room was left for
     places: tuple[str, ...] = ()  # uids of its rows that the gate counts
+    assessed: Assessment | None = None  # what preflight came to
 
 
 def select(
@@ -156,9 +165,10 @@ def _payload(
         "digest",
         op=pl.when(pl.col("h_version").is_null()).then(pl.lit("i")).otherwise(pl.lit("u")),
     )
-    passed = pl.Series(envelope.ROW, fit.passed.column(envelope.ROW).to_pylist(), dtype=pl.Int64)
+    tried = _tried(declared, send, mapped, fit)
+    passed = pl.Series(envelope.ROW, tried.passed.column(envelope.ROW).to_pylist(), dtype=pl.Int64)
     moves = moves.filter(pl.col(envelope.ROW).is_in(passed.implode()))
-    parts = [fit.passed] if fit.passed.num_rows else []
+    parts = [tried.passed] if tried.passed.num_rows else []
     if gone.height:
         first = int(max(new[envelope.ROW].max() or 0, projection.num_rows)) + 1
         tombs = gone.with_columns(
@@ -173,11 +183,38 @@ def _payload(
                 ).select(moves.columns),
             ]
         )
-    withheld = verdict.gather([mapped.violations, fit.violations])
+    withheld = verdict.gather([mapped.violations, fit.violations, tried.violations])
     return Selected(
         payload=parts,
         moves=moves,
         selected=new.height + gone.height + waiting,
         held=waiting,
         withheld=withheld,
+        assessed=tried.assessed if projection.num_rows else None,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Tried:
+    passed: pa.RecordBatch
+    violations: pa.RecordBatch  # of the recipient's suite, errors alone
+    assessed: Assessment
+
+
+def _tried(declared: Declarations, send: Send, mapped: Verdict, fit: Verdict) -> _Tried:
+    """What fits the layout, tried by the suite that behaves as the recipient does; and what all of it came to."""
+    passed, errors = fit.passed, verdict.gather([])
+    results: tuple[Result, ...] = ()
+    if send.way.use is not None:
+        rules = compile_rules(send.way.use, columns=passed.schema.names, known=declared.known(send.at))
+        judged = assess(passed, rules, Survey.empty(), {})
+        found = judged.verdict.violations
+        errors = found.filter(pc.equal(found.column("severity"), verdict.ERROR))
+        passed, results = judged.verdict.passed, judged.results
+    asked = [(rule, n) for rule, n in asked_of(send.way.layout) if n in passed.schema.names]
+    shaped = verdict.gather([mapped.violations, fit.violations])
+    rows = mapped.passed.num_rows + len(mapped.rejected)
+    made = of_violations(USE, shaped, rows=rows, asked=asked, words=RULES)
+    every = [*made.results.values(), *results]
+    assessed = of_results(USE, every, rows=rows, rejected=rows - passed.num_rows)
+    return _Tried(passed=passed, violations=errors, assessed=tagged(assessed, declared.schemes))

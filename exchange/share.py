@@ -17,7 +17,18 @@ from catalog.calendar import china_day
 from catalog.errors import NotAuthorised
 from catalog.scope import turned
 from catalog.shape import to_batch
-from exchange import batches, cases, gate, holdings, leave, outbox, register, signatures, standings
+from exchange import (
+    assessments,
+    batches,
+    cases,
+    gate,
+    holdings,
+    leave,
+    outbox,
+    register,
+    signatures,
+    standings,
+)
 from exchange.batch import Counts
 from exchange.batches import Batch, Scan
 from exchange.declarations import Way
@@ -314,6 +325,7 @@ def _decide(
             batches.note_counts(connection, batch, counts)
         else:
             batches.finish(connection, batch, "settled", counts, at=at, settled=True)
+        assessed = _assessed(connection, way, batch, chosen, at)
         if withheld:
             rules = {
                 r["values"]: r["counts"] for r in pc.value_counts(chosen.withheld.column("rule")).to_pylist()
@@ -340,6 +352,7 @@ def _decide(
             "fields": [f.name for f in send.grant.fields] if send.grant else [],
             "masks": {f.name: f.mask for f in send.grant.fields if f.mask} if send.grant else {},
             "counts": counts.to_dict(),
+            **assessed,
         }
         kind = "release_deferred" if gate else "release_decided"
         entries.append(Entry(kind=kind, subject=made.name, facts=facts | ({"gate": gate} if gate else {})))
@@ -349,6 +362,20 @@ def _decide(
         run.room = 0
     elif rows:
         run.made.append(batch)
+
+
+def _assessed(
+    connection: Connection, way: Way, batch: int, chosen: Selected, at: datetime
+) -> dict[str, dict[str, str]]:
+    """Keep what preflight came to; its digest, for the ledger."""
+    made = chosen.assessed
+    if made is None:
+        return {}
+    about = assessments.About(
+        contract=way.contract.id, batch=batch, route=way.route.id, platform=way.platform.id,
+        suite=way.use.name if way.use is not None else None, revision=way.revision,
+    )  # fmt: skip
+    return {"assessments": {made.stage: assessments.put(connection, about, made, at=at)}}
 
 
 def behind(stores: Stores, connection: Connection, routes: Sequence[str], *, at: datetime) -> list[str]:

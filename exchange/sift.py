@@ -19,6 +19,10 @@ from exchange.declarations import Declarations, Way
 from mappings.mapper import Mapper, bind
 from mappings.order import STATED
 from mappings.order import order as order_of
+from quality.judge import Judged, assess
+from quality.rules import Rules
+from quality.rules import compile as compile_rules
+from quality.survey import Survey, survey
 
 
 def mapper_of(declared: Declarations, way: Way) -> Mapper:
@@ -35,6 +39,7 @@ class Sifted:
 
     passed: pa.RecordBatch
     as_read: pa.RecordBatch  # violations of the layout
+    source: Judged | None  # of the source's own suite
     worked: pa.RecordBatch  # violations of mapping, contract, scope and clock
     order: pl.DataFrame
     left: dict[str, int] = field(default_factory=dict)
@@ -42,16 +47,47 @@ class Sifted:
     @property
     def violations(self) -> pa.RecordBatch:
         """All of them."""
-        return verdict.gather([self.as_read, self.worked])
+        own = [self.source.verdict.violations] if self.source is not None else []
+        return verdict.gather([self.as_read, *own, self.worked])
 
 
-def sift(declared: Declarations, way: Way, mapper: Mapper, raw: pa.RecordBatch, *, at: datetime) -> Sifted:
-    """What becomes of rows as read, before any rule of the suite."""
+def source_rules(declared: Declarations, way: Way, *, at: datetime) -> Rules | None:
+    """What is asked of rows as they were read; none where the route names no suite for it."""
+    return None if way.collection is None else compile_rules(way.collection, known=declared.known(at))
+
+
+def read(
+    declared: Declarations, way: Way, raw: pa.RecordBatch, *, at: datetime
+) -> tuple[drift.Settled, verdict.Verdict]:
+    """Rows as read, without what is not declared; and the verdict of the layout on them."""
     today = at.astimezone(ZoneInfo(way.platform.time_zone)).date()
     settled = drift.settle(raw, way.layout, way.route.drift)
-    as_read = conform(settled.batch, way.layout, codes=declared.codes, divisions=declared.divisions, at=today)
+    return settled, conform(
+        settled.batch, way.layout, codes=declared.codes, divisions=declared.divisions, at=today
+    )
+
+
+def sift(
+    declared: Declarations,
+    way: Way,
+    mapper: Mapper,
+    raw: pa.RecordBatch,
+    *,
+    at: datetime,
+    facts: Survey | None = None,
+) -> Sifted:
+    """What becomes of rows as read, before any rule of the contract's suite.
+
+    ``facts``: the survey of the whole slice that the source's suite needs; without it these rows are the slice.
+    """
+    today = at.astimezone(ZoneInfo(way.platform.time_zone)).date()
+    settled, as_read = read(declared, way, raw, at=at)
+    rules, source, rows = source_rules(declared, way, at=at), None, as_read.passed
+    if rules is not None:
+        source = assess(rows, rules, survey(rows, rules) if facts is None else facts, {})
+        rows = source.verdict.passed
     lenient = way.route.drift == "discard_value"
-    mapped = mapper.map(as_read.passed, unfit=verdict.WARN if lenient else verdict.ERROR)
+    mapped = mapper.map(rows, unfit=verdict.WARN if lenient else verdict.ERROR)
     sound = conform(mapped.passed, way.contract, codes=declared.codes, divisions=declared.divisions, at=today)
     order = order_of(raw, way.layout, way.platform.time_zone)
     strange = verdict.gather([_out_of_scope(way, sound.passed), _ahead(way, sound.passed, order, at)])
@@ -59,6 +95,7 @@ def sift(declared: Declarations, way: Way, mapper: Mapper, raw: pa.RecordBatch, 
     return Sifted(
         passed=within.passed,
         as_read=verdict.gather([settled.violations, as_read.violations]),
+        source=source,
         worked=verdict.gather([mapped.violations, sound.violations, strange]),
         order=order,
         left={**settled.left, **_unfit(way, mapped.violations)},

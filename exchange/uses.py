@@ -59,15 +59,16 @@ def _of(way: Way, shape: str, field: str | None) -> Iterator[tuple[Named, str]]:
         or field in {f.name for f in way.agreement.fields}
         or _mentions(msgspec.to_builtins(way.agreement.scope), field)
     )
-    suited = canonical and way.suite is not None and (field is None or _asks(way.suite, field))
+    named = [way.suite] if canonical else [way.collection, way.use]
+    suites = [s for s in named if s is not None and (field is None or _asks(s, field))]
     if mapped:
         yield "mapping", way.mapping.id
         yield "layout", way.layout.id
     if canonical and agreed and way.agreement is not None:
         yield "agreement", way.agreement.id
-    if suited and way.suite is not None:
-        yield "suite", way.suite.name
-    if mapped or (canonical and agreed) or suited:
+    for suite in suites:
+        yield "suite", suite.name
+    if mapped or (canonical and agreed) or suites:
         yield "route", way.route.id
         yield "platform", way.platform.id
 

@@ -14,6 +14,7 @@ from catalog.errors import Blocked
 from catalog.shape import Reference, Shape
 from catalog.verdict import BLOCK
 from quality import conditions, kinds
+from quality.assessment import COLLECTION, USE
 from quality.kind import Kind, Known, Types
 from quality.suite import Expectation, Suite
 from quality.values import Unfit
@@ -59,6 +60,11 @@ class Rules:
     references: tuple[Reference, ...] = ()
     left_out: tuple[Rule, ...] = ()  # rules on columns that this route does not carry
     known: Known | None = None  # what rules look up; none: those that do cannot be asked
+
+    @property
+    def whole(self) -> bool:
+        """True where some rule needs the survey of the whole slice."""
+        return any(r.kind.table or r.kind.unique or r.tallied for r in self.rules)
 
     @cached_property
     def titles(self) -> dict[tuple[str, str | None], str]:
@@ -112,6 +118,25 @@ def compile(
     kept = [r for r in references if columns is None or r.field in columns]
     return Rules(suite=suite.name, file=suite.file, rules=tuple(r for r in made if r not in out),
                  references=tuple(kept), left_out=tuple(out), known=known)  # fmt: skip
+
+
+def out_of_place(suite: Suite, stage: str) -> list[tuple[int, tuple[str, str]]]:
+    """(line, (Chinese, English)) for rules that cannot be asked at this stage.
+
+    At the source a record may come several times, so nothing is unique there. At the target each row is asked
+    by itself: what is sent is no slice of anybody's.
+    """
+    found = []
+    for rule in compile(suite).rules:
+        one = rule.expectation
+        if stage in (COLLECTION, USE) and rule.kind.unique:
+            found.append(
+                (one.line, ("唯一性在数据标准的规则集里查", "uniqueness is a matter of the contract's suite"))
+            )
+        elif stage == USE and (rule.kind.table or one.severity == BLOCK or one.mostly < 1):
+            found.append((one.line, ("发送前逐行查: 不能用 block、mostly 和整批的规则",
+                                     "rows are asked one by one before they are sent: no block, mostly or rule on the batch")))  # fmt: skip
+    return found
 
 
 def _frame(batch: pa.RecordBatch, names: Collection[str], suite: str) -> pl.DataFrame:
