@@ -66,12 +66,8 @@ def test_rows_are_asked_at_the_source_before_the_mapping_and_judged_on_what_is_l
     }
     assert (made["collection"].assessment.rows, made["collection"].assessment.rejected) == (3, 1)
     assert made["processing"].assessment.rows == 2
-    (first, _) = (
-        made["collection"].assessment.results.values()
-        if len(made["collection"].assessment.results) == 2
-        else (None, None)
-    )
-    assert first is None or first.statement.dimensions["cma"] == "准确性"
+    first = made["collection"].assessment.results["suite:0:expect_column_values_to_match_regex"]
+    assert dict(first.statement.dimensions) == {"seven": "规范性", "cma": "准确性"}
     assert sorted(place.register()) == ["A"]
     waiting = place.query("SELECT reasons FROM leishu.quarantine ORDER BY id")
     assert "to_match_regex" in json.dumps(waiting[0]["reasons"])
@@ -176,10 +172,8 @@ def test_suite_and_suites_say_the_same(tmp_path: Path) -> None:
     made.declare(f"routes/{COUNTY}.yaml", suite=None, suites={"processing": "thing"})
     suite(made.home, "own", (LENGTH, "error", {"column": "name", "max_value": 2}))
     made.declare(f"routes/{TO_CITY}.yaml", suite="own")
-    read = declarations.read(made.home, sites.Sites({}))
-    ways = read.ways
-    if COUNTY not in ways:  # the sites' kind is not there: what the routes say is read all the same
-        assert not [p for p in read.problems if p.file.startswith("routes")]
-        return
-    assert ways[COUNTY].suite is not None
-    assert ways[TO_CITY].use is not None
+    read = read_home(made.home)
+    assert read.problems == ()
+    assert read.ways[COUNTY].suite is read.suites["thing"]
+    assert read.ways[TO_CITY].use is read.suites["own"]
+    assert read.ways[TO_CITY].suite is None
