@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from exchange.quality_tables import assessments, results, statements
@@ -69,7 +70,7 @@ def _line(assessment: int, result: Result) -> dict[str, Any]:
     return {
         "assessment": assessment, "statement": result.statement.digest, "considered": result.considered,
         "missing": result.missing, "unexpected": result.unexpected,
-        "rows": _packed(result.bad) if result.unexpected else None,
+        "rows": _packed(result.bad) if len(result.bad) else None,
     }  # fmt: skip
 
 
@@ -92,6 +93,18 @@ def of_batch(connection: Connection, batch: int) -> list[Kept]:
     """Those of one batch, by stage."""
     query = select(assessments).where(assessments.c.batch == batch).order_by(assessments.c.stage)
     return opened(connection, connection.execute(query).mappings().all())
+
+
+def latest(connection: Connection, stage: str, *, contract: str | None = None) -> list[Kept]:
+    """The last one of a stage that belongs to no batch, for each contract and platform."""
+    a = assessments.c
+    query = select(assessments).where(a.stage == stage, a.batch.is_(None))
+    if contract is not None:
+        query = query.where(a.contract == contract)
+    query = query.order_by(a.contract, a.platform, a.at.desc(), a.id.desc())
+    return opened(
+        connection, connection.execute(query.ext(distinct_on(a.contract, a.platform))).mappings().all()
+    )
 
 
 def windows(
@@ -141,12 +154,14 @@ def opened(connection: Connection, heads: Sequence[RowMapping]) -> list[Kept]:
     )
     lines: dict[int, list[Result]] = {int(h["id"]): [] for h in heads}
     for row in connection.execute(query):
+        bad = unpacked(row.rows)
         lines[row.assessment].append(
             Result(
                 statement=Statement(**row.facts),
                 considered=row.considered,
                 missing=row.missing,
-                bad=unpacked(row.rows),
+                bad=bad,
+                unnumbered=row.unexpected - len(bad),
             )
         )
     return [

@@ -32,9 +32,10 @@ from quality.suite import Suite
 from quality.suite import load as load_suite
 
 T = TypeVar("T")
-CHECKS = frozenset(  # every check on a row that no suite declares
+CHECKS = frozenset(  # every check on a row, or a copy of it, that no suite declares
     {*conform.RULES, *READ.values(), CODE_UNMAPPED, drift.UNDECLARED, drift.UNFIT, REFERENCE,
-     "out_of_scope", "clock_ahead", "unknown_record", "duplicate_key"}
+     "out_of_scope", "clock_ahead", "unknown_record", "duplicate_key",
+     "missing_copy", "different_copy", "extra_copy", "refused_copy", "unsettled_copy"}
 )  # fmt: skip
 
 

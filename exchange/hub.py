@@ -73,6 +73,7 @@ from exchange.replay import Replays
 from exchange.reports import Reports
 from exchange.scorecards import Scorecards
 from exchange.settings import Settings
+from exchange.stages import Stages
 from exchange.staging import Staging
 from exchange.stores import Stores
 from exchange.tables import batches as batch_table
@@ -136,6 +137,7 @@ class Hub:
         self.findings = Findings(stores, clock)
         self.reports = Reports(stores)
         self.scorecards = Scorecards(stores, clock)
+        self.stages = Stages(stores, clock)
         self.whatif = WhatIf(stores, clock)
         self.recalls = Recalls(stores, clock)
         self.conflicts = Conflicts(stores, clock)

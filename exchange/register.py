@@ -255,6 +255,15 @@ def live(
     return _frame(connection, query.order_by(table.c.uid), frame_schema(contract, names))
 
 
+def stream(
+    connection: Connection, contract: Contract, *, batch_rows: int = 50_000
+) -> Iterator[pa.RecordBatch]:
+    """All live records, frame_schema, by uid."""
+    table = tables(contract)[0]
+    query = select(*_selected(table, contract, None)).where(table.c.op != "d").order_by(table.c.uid)
+    return copy_out(connection, query, frame_schema(contract), batch_rows=batch_rows)
+
+
 def former(connection: Connection, contract: Contract, name: str) -> pl.DataFrame:
     """(uid, value) of what live records bore in a field before and bear no more; for classes below L3."""
     now, history = tables(contract)

@@ -25,5 +25,10 @@ RULES: Mapping[str, tuple[str, str]] = MappingProxyType({
     "reference": ("引用的记录不存在", "the record that it refers to does not exist"),
     "clock_ahead": ("时间在将来", "made in the future"),
     "undeclared": ("没有声明的列有值", "a value in a column that is not declared"),
+    "missing_copy": ("对方缺的记录", "not there"),
+    "different_copy": ("对方与所发的不同", "other than it was sent"),
+    "extra_copy": ("对方多出的记录", "there, and should not be"),
+    "refused_copy": ("对方拒收的记录", "refused"),
+    "unsettled_copy": ("对方所持未定的记录", "nobody knows what it holds"),
     "unfit": ("不合声明的类型", "does not fit the declared type"),
 })  # fmt: skip

@@ -60,10 +60,15 @@ class Result:
     considered: int  # rows that it was asked of
     missing: int = 0  # rows that have no value to ask about
     bad: pa.Int64Array = by(default_factory=lambda: pa.array([], pa.int64()))  # their numbers, ascending
+    unnumbered: int = 0  # more of them, which bear no number: of the register, of copies elsewhere
 
     @property
     def unexpected(self) -> int:
-        return len(self.bad)
+        return len(self.bad) + self.unnumbered
+
+    def counted(self) -> Result:
+        """The same without the numbers."""
+        return replace(self, bad=self.bad.slice(0, 0), unnumbered=self.unexpected)
 
     @property
     def success(self) -> bool:
@@ -77,6 +82,7 @@ class Result:
             statement=self.statement,
             considered=self.considered + other.considered,
             missing=self.missing + other.missing,
+            unnumbered=self.unnumbered + other.unnumbered,
             bad=bad.take(pc.array_sort_indices(bad)) if len(self.bad) and len(other.bad) else bad,
         )
 

@@ -11,6 +11,7 @@ import msgspec
 
 from exchange.findings import Found, Ran, Taken
 from exchange.scorecards import Behind, Dispute
+from exchange.stages import Stage
 from quality.assessment import Assessment, Result, Statement, of_results
 from quality.bundle import Recomputed, lines, packed, recompute
 from quality.report import Heading, Report, report
@@ -34,6 +35,8 @@ LINES: dict[str, list[str]] = {
     "quality disputes": ["quality", "disputes"],
     "quality export": ["quality", "export", "2026-10", "out.zip"],
     "quality recompute": ["quality", "recompute", "month.zip"],
+    "quality assess": ["quality", "assess"],
+    "quality stages": ["quality", "stages", "--contract", "b"],
     "quality audit": ["quality", "audit", "--rule", "x13_officers"],
     "quality findings": ["quality", "findings", "--all"],
     "quality finding": ["quality", "finding", "ab12"],
@@ -109,6 +112,23 @@ class Scorecards:
 
     def export(self, month: str, scheme: str, *, by: str) -> tuple[bytes, Recomputed]:
         return bundle(), recompute(bundle())[0]
+
+
+class Stages:
+    """Answers as the desk of stages does."""
+
+    def contracts(self) -> list[str]:
+        return ["b"]
+
+    def storage(self, contract: str) -> list[Stage]:
+        return self.latest("storage", contract=contract)
+
+    def maintenance(self) -> list[Stage]:
+        return self.latest("maintenance")
+
+    def latest(self, stage: str, *, contract: str | None = None) -> list[Stage]:
+        return [Stage(stage=stage, contract=contract or "b", platform="a", at=AT, rows=9, rejected=1,
+                      rules={"required/uscc": 1})]  # fmt: skip
 
 
 class Findings:

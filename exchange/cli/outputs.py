@@ -36,6 +36,7 @@ from exchange.cli.quality_outputs import (
     QualityReport,
     QualityScorecard,
 )
+from exchange.cli.stages_outputs import QualityStages
 from exchange.cli.terms_outputs import AgreementRelease, Explain
 from exchange.cli.usage_outputs import CatalogUsage
 from exchange.conflicts import Conflict
@@ -461,6 +462,8 @@ COMMANDS: tuple[tuple[str, type], ...] = (
     ("quality disputes", QualityDisputes),
     ("quality export", QualityBundle),
     ("quality recompute", QualityBundle),
+    ("quality assess", QualityStages),
+    ("quality stages", QualityStages),
     ("quality audit", QualityAudit),
     ("quality findings", QualityFindings),
     ("quality finding", QualityFinding),

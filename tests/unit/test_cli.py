@@ -684,6 +684,10 @@ class FakeHub:
         return qualities.Scorecards()
 
     @property
+    def stages(self) -> qualities.Stages:
+        return qualities.Stages()
+
+    @property
     def findings(self) -> qualities.Findings:
         return qualities.Findings()
 
