@@ -127,7 +127,7 @@ class Stages:
         return self.latest("maintenance")
 
     def latest(self, stage: str, *, contract: str | None = None) -> list[Stage]:
-        return [Stage(stage=stage, contract=contract or "b", platform="a", at=AT, rows=9, rejected=1,
+        return [Stage(stage=stage, contract=contract or "b", platform="a", at=AT, rows=9, rejected=0,
                       rules={"required/uscc": 1})]  # fmt: skip
 
 

@@ -144,4 +144,5 @@ def test_wrong_declarations_are_named_by_file_and_line_and_the_sound_dags_stay(t
         "backfill",
         "canary",
         "audit",
+        "stages",
     }
