@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from catalog import conform, envelope, verdict
 from catalog.errors import Blocked
-from exchange import assessments, batches, cases, drifts, holdings
+from exchange import assessments, batches, cases, drifts, figures, holdings
 from exchange.batch import Counts
 from exchange.batches import Batch
 from exchange.declarations import Way
@@ -33,6 +33,7 @@ from mappings.mapper import Mapper
 from mappings.order import SEQUENCE
 from quality.assessment import COLLECTION, PROCESSING, Assessment, of_results, of_violations
 from quality.engine import ready
+from quality.figures import Counting, Figures, count, counting, merged
 from quality.judge import History, Judged, assess, gate, judge
 from quality.judge import close as close_rules
 from quality.rules import Rules
@@ -58,6 +59,7 @@ class _Work:
     rules: Rules
     at: datetime
     fields: str  # names the fields that the sender's mapping covers
+    counting: Counting
     source: Rules | None = None  # of rows as read
     source_facts: Survey | None = None  # the survey of the slice that they need
 
@@ -99,6 +101,9 @@ def close(stores: Stores, batch_id: int, *, at: datetime, token: int | None = No
         at=at,
         mapper=mapper,
         fields=fields,
+        counting=counting(
+            way.contract, mapper.covers, stores.declarations.codes, key=stores.key("digest", at)
+        ),
         rules=compile_rules(
             way.suite, way.contract.references, columns=mapper.covers, known=stores.declarations.known(at)
         ),
@@ -175,6 +180,7 @@ class _Assessed:
 
     collection: Assessment = field(default_factory=lambda: Assessment(stage=COLLECTION))
     processing: Assessment = field(default_factory=lambda: Assessment(stage=PROCESSING))
+    figures: dict[str, Figures] = field(default_factory=dict)  # by division, of a batch that passes
 
     @property
     def stages(self) -> list[Assessment]:
@@ -234,6 +240,7 @@ def _close(work: _Work, token: int) -> Counts:
         batches.drain(connection, way.route.id, batch.drained_at)
         batches.keep_revision(connection, way, at=work.at)
         kept_as = _keep(work, connection, assessed.stages, assessments.PASSED)
+        figures.put(connection, batch.id, assessed.figures)
         entries.append(
             Entry(
                 kind="batch_closed",
@@ -340,6 +347,7 @@ def _chunk(
     rows, twice = doubled(entry, rows)
     found = verdict.gather([sifted.violations, judged.verdict.violations, unknown, twice])
     assessed.take(work, raw, sifted, judged, verdict.gather([unknown, twice]))
+    assessed.figures = merged(assessed.figures, count(sifted.passed, sifted.order, work.counting))
     errors = found.filter(pc.equal(found.column("severity"), verdict.ERROR))
     bad = pc.unique(errors.column("row"))
     tally.read += raw.num_rows

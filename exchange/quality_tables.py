@@ -102,3 +102,13 @@ contests_of_scores = Table(  # a sender disputes a figure of a scorecard
     Column("answered_by", Text),
     Column("answered_at", Instant),
 )
+figures = Table(  # 批次统计: what the records of a batch come to, by division; counts that add up
+    "figures",
+    metadata,
+    Column("batch", BigInteger, ForeignKey("leishu.batches.id"), primary_key=True),
+    Column("division", Text, primary_key=True),  # empty: none
+    Column("rows", BigInteger, nullable=False),
+    Column("deletes", BigInteger, nullable=False),
+    Column("facts", JSONB, nullable=False),  # quality.figures.Figures
+    Column("hashes", LargeBinary),  # of distinct values by field: an Arrow stream, zstd; null where none
+)
