@@ -1,4 +1,5 @@
-"""疑点线索: every night the rules across records are asked of the register; what they find waits for people."""
+"""疑点线索、异常波动: every night the rules across records are asked of the register, and the days that are over are
+compared with usual ones; what is found waits for people."""
 
 from __future__ import annotations
 
@@ -14,6 +15,12 @@ def look() -> dict[str, dict[str, int]]:
         return {r.audit: {"asked": r.asked, "found": r.found, "new": r.new} for r in opened.findings.run()}
 
 
+@task
+def compare() -> int:
+    with hub() as opened:
+        return len(opened.trends.watch())
+
+
 with DAG(
     "audit",
     schedule=CronTriggerTimetable("10 4 * * *", timezone="Asia/Shanghai"),
@@ -21,3 +28,4 @@ with DAG(
     **DAG_ARGUMENTS,
 ):
     look()
+    compare()

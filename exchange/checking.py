@@ -30,6 +30,7 @@ from mappings.mapping import Mapping
 from quality.audit import Audit
 from quality.scheme import Scheme
 from quality.scorecard import Weights
+from quality.trend import Baseline
 
 MOST_BYTES = 20 * 2**20
 PLACES: dict[str, type] = {  # a home's folder: the declarations in it
@@ -46,6 +47,7 @@ PLACES: dict[str, type] = {  # a home's folder: the declarations in it
     "quality/audits": Audit,
     "quality/schemes": Scheme,
     "quality/weights": Weights,
+    "quality/baselines": Baseline,
 }
 
 

@@ -35,6 +35,7 @@ from exchange.homefiles import (
     HomeFiles,
     check_agreements,
     check_audits,
+    check_baselines,
     check_clocks,
     check_contracts,
     check_entries,
@@ -57,6 +58,7 @@ from quality.rules import out_of_place
 from quality.scheme import Scheme
 from quality.scorecard import Weights
 from quality.suite import Suite
+from quality.trend import Baseline
 
 Fit = Callable[[Mapping, Shape, Shape], list[Reason]]
 NAMED = {
@@ -127,6 +129,7 @@ class Declarations:
     audits: MappingType[str, Audit]
     schemes: MappingType[str, Scheme]
     weights: MappingType[str, Weights]
+    baselines: MappingType[str, Baseline]
     problems: tuple[Problem, ...]
     disabled: MappingType[str, tuple[Problem, ...]]  # route id: why it does not run
 
@@ -250,6 +253,8 @@ def read(
     check_schemes(r, schemes, suites, audits)
     weights = r.over("weights", Weights, "quality/weights", "quality/weights")
     check_weights(r, weights, schemes)
+    baselines = r.over("baseline", Baseline, "quality/baselines", "quality/baselines")
+    check_baselines(r, baselines, contracts, clocks)
     check_platforms(r, platforms, registry)
     check_entries(r, entries, contracts, codes or CodeTables.empty(), authorities)
     check_agreements(r, agreements, entries, contracts, platforms)
@@ -300,6 +305,7 @@ def read(
         audits=audits,
         schemes=schemes,
         weights=weights,
+        baselines=baselines,
         problems=tuple(sorted(set(r.problems))),
         disabled=disabled,
     )

@@ -30,6 +30,8 @@ from quality.scheme import faults as scheme_faults
 from quality.scorecard import Weights
 from quality.suite import Suite
 from quality.suite import load as load_suite
+from quality.trend import Baseline
+from quality.trend import faults as baseline_faults
 
 T = TypeVar("T")
 CHECKS = frozenset(  # every check on a row, or a copy of it, that no suite declares
@@ -225,6 +227,24 @@ def check_audits(r: HomeFiles, audits: dict[str, Audit], clocks: dict[str, Clock
         if wrong is not None:
             r.report("audit", rule.id, [r.at("audit", rule.id, [where], *wrong)])
             audits.pop(rule.id)
+
+
+def check_baselines(
+    r: HomeFiles,
+    baselines: dict[str, Baseline],
+    contracts: Mapping[str, Contract],
+    clocks: Mapping[str, Clock],
+) -> None:
+    """Nothing is compared with a baseline that is not sound."""
+    declared = dict(baselines)
+    for one in declared.values():
+        found = [r.at("baseline", one.id, k, *why) for k, why in baseline_faults(one, declared, contracts)]
+        if one.clock is not None and one.clock not in clocks:
+            zh, en = f"没有可用的时限: {one.clock}", f"no sound clock: {one.clock}"
+            found.append(r.at("baseline", one.id, ["clock"], zh, en))
+        r.report("baseline", one.id, found)
+        if found:
+            baselines.pop(one.id)
 
 
 def check_schemes(

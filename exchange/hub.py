@@ -79,6 +79,7 @@ from exchange.stores import Stores
 from exchange.tables import batches as batch_table
 from exchange.tables import quarantine as quarantine_table
 from exchange.tables import runs
+from exchange.trends import Trends
 from exchange.whatif import WhatIf
 from exchange.workplace import Workplace
 
@@ -135,6 +136,7 @@ class Hub:
         self.lags = Lags(stores, clock)
         self.lists = ListsDesk(stores, clock)
         self.findings = Findings(stores, clock)
+        self.trends = Trends(stores, clock)
         self.reports = Reports(stores)
         self.scorecards = Scorecards(stores, clock)
         self.stages = Stages(stores, clock)

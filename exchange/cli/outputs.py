@@ -28,6 +28,8 @@ from exchange.cli.keys_outputs import KeysExport, KeysList, KeysRotate
 from exchange.cli.lists_outputs import CatalogLists
 from exchange.cli.papers_outputs import CatalogExport, CatalogImport
 from exchange.cli.quality_outputs import (
+    QualityAnomalies,
+    QualityAnomaly,
     QualityAudit,
     QualityBundle,
     QualityDisputes,
@@ -35,6 +37,7 @@ from exchange.cli.quality_outputs import (
     QualityFindings,
     QualityReport,
     QualityScorecard,
+    QualityTrend,
 )
 from exchange.cli.stages_outputs import QualityStages
 from exchange.cli.terms_outputs import AgreementRelease, Explain
@@ -468,6 +471,11 @@ COMMANDS: tuple[tuple[str, type], ...] = (
     ("quality findings", QualityFindings),
     ("quality finding", QualityFinding),
     ("quality step", QualityFinding),
+    ("quality trend", QualityTrend),
+    ("quality watch", QualityAnomalies),
+    ("quality anomalies", QualityAnomalies),
+    ("quality anomaly", QualityAnomaly),
+    ("quality explain", QualityAnomaly),
     ("identity propose", IdentityPropose),
     ("identity links", IdentityLinks),
     ("identity show", IdentityLink),

@@ -16,6 +16,10 @@ Finding = Annotated[
     str, typer.Argument(metavar="ID", help=say("findings 给出的编号", "the id that findings gives"))
 ]
 
+Anomaly = Annotated[
+    str, typer.Argument(metavar="ID", help=say("anomalies 给出的编号", "the id that anomalies gives"))
+]
+
 
 @quality.command("report", cls=Command, help=say("一个批次的质量报告", "the quality report of a batch"))
 def report(
@@ -189,3 +193,49 @@ def step(
     json: Json = False,
 ) -> Task:  # fmt: skip
     return task("quality step", json, "findings", "stepped", id, what=what, reason=reason)
+
+
+@quality.command(
+    "trend", cls=Command, help=say("按天看报送的数据量、空值率、新鲜度, 与平常相比", "what senders sent day by day, beside what is usual")
+)  # fmt: skip
+def trend(
+    name: Annotated[str | None, typer.Argument(metavar="[SENDER|CONTRACT]", help=say("平台或数据标准; 不写则每个一行", "a platform or a contract; without it a line for each"))] = None,
+    contract: Annotated[str | None, typer.Option("--contract", metavar="ID", help=say("只看这份数据标准", "of this contract alone"))] = None,
+    division: Annotated[str | None, typer.Option("--division", metavar="CODE", help=say("这个区划及其下级的合计", "the sum of this division and below"))] = None,
+    field: Annotated[str | None, typer.Option("--field", metavar="NAME", help=say("连同这个信息项每天的空值率和不同值", "with this field's nulls and distinct values of each day"))] = None,
+    days: Annotated[int, typer.Option("--days", min=1, max=366, metavar="N", help=say("最近几天", "how many days back"))] = 28,
+    json: Json = False,
+) -> Task:  # fmt: skip
+    return task(
+        "quality trend", json, "trends", "trend", name, contract=contract, division=division, field=field, days=days
+    )  # fmt: skip
+
+
+@quality.command(
+    "watch", cls=Command, help=say("现在就与平常的日子比较; 平时每夜执行", "compare with usual days now; it is done every night")
+)  # fmt: skip
+def watch(json: Json = False) -> Task:
+    return task("quality watch", json, "trends", "watched")
+
+
+@quality.command("anomalies", cls=Command, help=say("待说明的异常波动", "the anomalies that wait"))
+def anomalies(
+    every: Annotated[bool, typer.Option("--all", help=say("连同已说明的", "those that are explained too"))] = False,
+    limit: Limit = 50,
+    json: Json = False,
+) -> Task:  # fmt: skip
+    return task("quality anomalies", json, "trends", "anomalies", every=every, limit=limit)
+
+
+@quality.command("anomaly", cls=Command, help=say("一处异常波动", "one anomaly"))
+def anomaly(id: Anomaly, json: Json = False) -> Task:
+    return task("quality anomaly", json, "trends", "shown", id)
+
+
+@quality.command("explain", cls=Command, help=say("说明一处异常波动的原因, 办结", "say why, and close it"))
+def explain(
+    id: Anomaly,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help=say("原因, 至多 200 字", "why; 200 characters at the most"))],
+    json: Json = False,
+) -> Task:  # fmt: skip
+    return task("quality explain", json, "trends", "explained", id, reason=reason)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from exchange.findings import Found, Ran
 from exchange.scorecards import Behind, Dispute
 from quality.bundle import Recomputed
+from exchange.trends import Known, Series
 from quality.report import Report
 from quality.scorecard import Scorecard
 
@@ -60,3 +61,24 @@ class QualityFinding:
     """leishu quality finding, step: the finding as it stands then"""
 
     finding: Found
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityTrend:
+    """leishu quality trend"""
+
+    series: list[Series]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityAnomalies:
+    """leishu quality anomalies, watch: those that wait; those that are new"""
+
+    anomalies: list[Known]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityAnomaly:
+    """leishu quality anomaly, explain: the anomaly as it stands then"""
+
+    anomaly: Known

@@ -30,12 +30,13 @@ from quality.audit import Audit
 from quality.scheme import Scheme
 from quality.scorecard import Weights
 from quality.suite import load as load_suite
+from quality.trend import Baseline
 
 FOLDER = ROOT / "docs" / "reference"
 KINDS: dict[str, type] = {
     "node": Node, "platform": Platform, "contract": Contract, "layout": Layout, "entry": Entry,
     "agreement": Agreement, "mapping": MappingSpec, "route": Route, "clock": Clock, "authority": Authority,
-    "audit": Audit, "scheme": Scheme, "weights": Weights,
+    "audit": Audit, "scheme": Scheme, "weights": Weights, "baseline": Baseline,
 }  # fmt: skip
 _TABLE = re.compile(r"CT_[A-Z_]+")
 _HEAD = """\

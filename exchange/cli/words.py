@@ -119,6 +119,7 @@ CASES: Titles = MappingProxyType({
     "gate": ("待放行的批次", "waits for a release"),
     "finding": ("疑点线索", "finding"),
     "score": ("评分异议", "dispute of a mark"),
+    "anomaly": ("异常波动", "anomaly"),
 })  # fmt: skip
 LETTERS: Titles = MappingProxyType({
     "application": ("申请函", "application"), "notice": ("补正告知函", "notice of missing materials"),
@@ -142,6 +143,13 @@ FINDING_STEPS: Titles = MappingProxyType({
     "evidence": ("取证", "evidence"), "rectify": ("整改", "rectify"), "close": ("销号", "close"),
     "dismiss": ("排除", "dismiss"),
 })  # fmt: skip
+MEASURES: Titles = MappingProxyType({
+    "volume": ("数据量", "volume"), "nulls": ("空值率", "null share"), "distinct": ("不同值占比", "distinct share"),
+    "freshness": ("新鲜度", "freshness"), "distribution": ("代码分布", "distribution of codes"),
+})  # fmt: skip
+ANOMALIES: Titles = MappingProxyType(
+    {"open": ("待说明", "to be explained"), "closed": ("已说明", "explained")}
+)
 DISPUTES: Titles = MappingProxyType({
     "open": ("待答复", "to be answered"), "upheld": ("维持", "stands"), "corrected": ("已更正, 送达中", "corrected, on its way"),
     "done": ("已更正", "corrected"),

@@ -124,7 +124,9 @@ def told(figures: Figures) -> dict[str, Any]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(ROW, max_size=40), st.lists(st.integers(0, 40), max_size=3), st.randoms(use_true_random=False))
+@given(
+    st.lists(ROW, max_size=40), st.lists(st.integers(0, 40), max_size=3), st.randoms(use_true_random=False)
+)
 def test_a_provinces_figures_are_those_of_its_cities_however_they_came(
     rows: list[dict[str, Any]], cuts: list[int], chance: Any
 ) -> None:
@@ -169,9 +171,7 @@ def test_many_distinct_values_are_estimated_within_the_error_that_is_told() -> N
                          for n, v in rows.items()})  # fmt: skip
         made = made.append_column(envelope.ROW, pa.array(range(len(part)), pa.int64()))
         made = made.append_column(envelope.OP, pa.array(["i"] * len(part)))
-        sketches.append(
-            count(made.combine_chunks().to_batches()[0], None, ASKED)["330683"].distinct["code"]
-        )
+        sketches.append(count(made.combine_chunks().to_batches()[0], None, ASKED)["330683"].distinct["code"])
     one = sum(sketches, Distinct())
     assert not one.exact
     assert len(one.hashes) == KEPT
