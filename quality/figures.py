@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import reduce
@@ -21,10 +21,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from catalog import envelope
 from catalog.codes import CodeTables
 from catalog.contract import DIVISION, Contract
+from catalog.shape import TEXT_TYPES
 
 KEPT = 256  # hashes of a field
 ZONE = "Asia/Shanghai"
@@ -72,7 +74,7 @@ class Figures:
     codes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # by coded field: rows of each code
     days: Mapping[str, tuple[date, date]] = field(default_factory=dict)  # by date or instant: first, last day
     latest: datetime | None = None  # the latest time of change that the sender states
-    distinct: Mapping[str, Distinct] = field(default_factory=dict)  # by any other field
+    distinct: Mapping[str, Distinct] = field(default_factory=dict)  # by any other field of text
 
     def __add__(self, other: Figures) -> Figures:
         return Figures(
@@ -163,7 +165,7 @@ class Counting:
     """What is counted of one contract's rows, as one sender's mapping covers it."""
 
     fields: tuple[str, ...]
-    coded: Mapping[str, tuple[str, ...] | None]  # field: its table's codes, past ones too; None: a boolean
+    coded: Mapping[str, frozenset[str] | None]  # field: its table's codes, past ones too; None: a boolean
     dated: tuple[str, ...]
     told_apart: tuple[str, ...]
     key: str  # of the hashes: 16 ASCII characters
@@ -172,16 +174,16 @@ class Counting:
 def counting(contract: Contract, covers: Collection[str], codes: CodeTables, *, key: bytes) -> Counting:
     """``key``: secret of the hub, one for all time, or sketches of two days do not merge."""
     fields = [f for f in contract.fields if f.name in covers]
-    coded: dict[str, tuple[str, ...] | None] = {}
+    coded: dict[str, frozenset[str] | None] = {}
     dated, apart = [], []
     for f in fields:
         if f.type == "boolean" and f.sensitivity in _OPEN:
             coded[f.name] = None
         elif f.code_table and f.sensitivity in _OPEN:
-            coded[f.name] = tuple(codes.titles(f.code_table))
+            coded[f.name] = frozenset(codes.titles(f.code_table))
         elif f.type in ("date", "datetime") and f.sensitivity in _OPEN:
             dated.append(f.name)
-        elif f.name != DIVISION and f.type != "json":
+        elif f.name != DIVISION and f.type in TEXT_TYPES and f.type != "json":
             apart.append(f.name)
     secret = hashlib.blake2b(b"figures", key=key, digest_size=12).digest()
     return Counting(
@@ -217,8 +219,8 @@ def count(batch: pa.RecordBatch, stated: pl.DataFrame | None, asked: Counting) -
         *(e.min().alias(f"first {n}") for n, e in days.items()),
         *(e.max().alias(f"last {n}") for n, e in days.items()),
     )
-    codes = {n: _codes(live, n, told) for n, told in asked.coded.items()}
-    apart = {n: _distinct(live, n, asked.key) for n in asked.told_apart}
+    codes = _codes(live, asked.coded)
+    apart = _distinct(live, asked.told_apart, asked.key)
     made = {d: Figures(deletes=n) for d, n in gone.items()}
     for head in heads.iter_rows(named=True):  # a line a division
         d, rows, latest = head[_DIVISION], head["rows"], head["latest"]
@@ -227,14 +229,14 @@ def count(batch: pa.RecordBatch, stated: pl.DataFrame | None, asked: Counting) -
             deletes=gone.get(d, 0),
             asked=dict.fromkeys(asked.fields, rows),
             nulls={n: k for n, k in head["nulls"].items() if k},
-            codes={n: c[d] for n, c in codes.items() if d in c},
+            codes=codes.get(d, {}),
             days={
                 n: (head[f"first {n}"], head[f"last {n}"])
                 for n in asked.dated
                 if head[f"first {n}"] is not None
             },
             latest=None if latest is None else _EPOCH + timedelta(microseconds=latest),
-            distinct={n: x[d] for n, x in apart.items() if d in x},
+            distinct=apart.get(d, {}),
         )
     return made
 
@@ -244,33 +246,58 @@ def _day(name: str, kind: pl.DataType) -> pl.Expr:
     return column if kind == pl.Date else column.dt.convert_time_zone(ZONE).dt.date()
 
 
-def _codes(frame: pl.DataFrame, name: str, told: tuple[str, ...] | None) -> dict[str, dict[str, int]]:
-    value = pl.col(name).cast(pl.String)
-    if told is not None:
-        value = pl.when(value.is_in(told)).then(value).otherwise(pl.lit(OTHER))
-    lines = frame.filter(pl.col(name).is_not_null()).group_by(_DIVISION, value.alias("code")).len()
-    made: dict[str, dict[str, int]] = {}
-    for division, code, n in lines.iter_rows():  # a line a code
-        made.setdefault(division, {})[code] = n
+def _codes(
+    frame: pl.DataFrame, asked: Mapping[str, frozenset[str] | None]
+) -> dict[str, dict[str, dict[str, int]]]:
+    """By division and field, the rows of each code."""
+    every = [
+        frame.lazy().select(
+            _DIVISION, pl.lit(name).alias("field"), pl.col(name).cast(pl.String).alias("code")
+        )
+        for name in asked
+    ]
+    if not every:
+        return {}
+    counted = pl.concat(every).drop_nulls("code").group_by(_DIVISION, "field", "code").len()
+    made: dict[str, dict[str, dict[str, int]]] = {}
+    for division, name, code, n in counted.collect().iter_rows():  # a line a code
+        told = asked[name]
+        there = made.setdefault(division, {}).setdefault(name, {})
+        key = code if told is None or code in told else OTHER
+        there[key] = there.get(key, 0) + n
     return made
 
 
-def _distinct(frame: pl.DataFrame, name: str, key: str) -> dict[str, Distinct]:
-    column = pl.col(name)
-    if isinstance(frame.schema[name], pl.Datetime):
-        column = column.dt.epoch("us")
-    pairs = frame.lazy().select(_DIVISION, column.cast(pl.String).alias("value")).drop_nulls().unique()
-    values = pairs.collect()
-    if not values.height:
+def _distinct(frame: pl.DataFrame, names: Sequence[str], key: str) -> dict[str, dict[str, Distinct]]:
+    """By division and field."""
+    divisions = frame[_DIVISION]
+    every = [
+        pl.DataFrame({_DIVISION: divisions, "hash": _keyed(frame[n], key)}).with_columns(
+            pl.lit(i, pl.UInt16).alias("field")
+        )
+        for i, n in enumerate(names)
+    ]
+    if not every:
         return {}
-    hashed = values.select(_DIVISION, hash=pl.Series(_keyed(values["value"], key)))
-    lowest = hashed.group_by(_DIVISION).agg(pl.col("hash").unique().sort().head(KEPT))
-    return {d: Distinct(hashes=np.array(h, np.uint64)) for d, h in lowest.iter_rows()}
+    lowest = (
+        pl.concat(every)
+        .filter(pl.col("hash").is_not_null())
+        .group_by(_DIVISION, "field")
+        .agg(pl.col("hash").unique().sort().head(KEPT))
+    )
+    made: dict[str, dict[str, Distinct]] = {}
+    for (division, i), hashes in zip(
+        lowest.select(_DIVISION, "field").iter_rows(), lowest["hash"], strict=True
+    ):
+        made.setdefault(division, {})[names[i]] = Distinct(hashes=hashes.to_numpy())
+    return made
 
 
-def _keyed(values: pl.Series, key: str) -> npt.NDArray[np.uint64]:
-    """SipHash of each text, 64 bits."""
+def _keyed(column: pl.Series, key: str) -> pl.Series:
+    """SipHash of each text, 64 bits; made once a value, null stays null."""
     from pandas.util import hash_array
 
-    texts = np.array(values.to_list(), dtype=object)
-    return hash_array(texts, hash_key=key, categorize=False)
+    texts = column.to_arrow(compat_level=pl.CompatLevel.oldest()).dictionary_encode()
+    values = np.array(texts.dictionary.to_pylist(), dtype=object)
+    hashes = hash_array(values, hash_key=key, categorize=False)
+    return pl.Series(pc.take(pa.array(hashes, pa.uint64()), texts.indices), dtype=pl.UInt64)

@@ -105,7 +105,7 @@ def by_hand(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "latest": datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=max(stated)) if stated else None,
         "distinct": {
             n: k
-            for n in ("code", "nation", "born", "size")
+            for n in ("code", "nation")
             if (k := len({r[n] for r in live if r[n] is not None}))
         },
     }
