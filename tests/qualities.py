@@ -12,10 +12,12 @@ import msgspec
 from exchange.findings import Found, Ran, Taken
 from exchange.scorecards import Behind, Dispute
 from exchange.stages import Stage
+from exchange.trends import Day, FieldFigures, Known, Series
 from quality.assessment import Assessment, Result, Statement, of_results
 from quality.bundle import Recomputed, lines, packed, recompute
 from quality.report import Heading, Report, report
 from quality.scorecard import Scorecard, Tally, Weights, canonical, scorecard
+from quality.trend import Usual
 
 AT = datetime(2026, 10, 8, tzinfo=UTC)
 UID = "5f2b6a0e-1111-4222-8333-123456789abc"
@@ -40,6 +42,11 @@ LINES: dict[str, list[str]] = {
     "quality audit": ["quality", "audit", "--rule", "x13_officers"],
     "quality findings": ["quality", "findings", "--all"],
     "quality finding": ["quality", "finding", "ab12"],
+    "quality trend": ["quality", "trend", "a", "--field", "uscc"],
+    "quality watch": ["quality", "watch"],
+    "quality anomalies": ["quality", "anomalies", "--all"],
+    "quality anomaly": ["quality", "anomaly", "a/b/volume"],
+    "quality explain": ["quality", "explain", "a/b/volume", "--reason", "补报"],
     "quality step": ["quality", "step", "ab12", "evidence", "--reason", "调取"],
 }
 
@@ -148,4 +155,31 @@ class Findings:
         return [self.show("ab12")]
 
     def step(self, id: str, what: str, *, by: str, reason: str) -> Found:
+        return self.show(id)
+
+
+class Trends:
+    """Answers as the desk of trends does."""
+
+    usual = Usual(median=9, stray=1.5, days=8)
+
+    def of(self, name: str | None, *, field: str | None, **how: Any) -> list[Series]:
+        figures = FieldFigures(field="uscc", title="代码\x1b[2J", asked=9, nulls=1, distinct=300, exact=False, codes={},
+                               first=None, last=None)  # fmt: skip
+        day = Day(day=AT.date(), working=False, batches=1, rows=9, deletes=0, latest=AT, usual=self.usual,
+                  anomalies=("volume", "nulls/uscc"), field=figures if field else None)  # fmt: skip
+        return [Series(platform="a", platform_title="甲", contract="b", contract_title="乙", baseline="default", days=[day],
+                       fields=[figures], divisions={"330683": 9})]  # fmt: skip
+
+    def show(self, id: str) -> Known:
+        return Known(id=id, platform="a", contract="b", measure="volume", field=None, day=AT.date(), value=90, usual=self.usual,
+                     state="closed", opened_at=AT, due_at=None, explained_by="赵六", reason="补报\x1b[2J")  # fmt: skip
+
+    def watch(self) -> list[Known]:
+        return [self.show("a/b/volume")]
+
+    def anomalies(self, **how: Any) -> list[Known]:
+        return self.watch()
+
+    def explain(self, id: str, *, by: str, reason: str) -> Known:
         return self.show(id)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from exchange.findings import Found, Ran
 from exchange.scorecards import Behind, Dispute
-from quality.bundle import Recomputed
 from exchange.trends import Known, Series
+from quality.bundle import Recomputed
 from quality.report import Report
 from quality.scorecard import Scorecard
 

@@ -104,9 +104,7 @@ def by_hand(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "days": {n: (min(d), max(d)) for n, d in days.items() if d},
         "latest": datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=max(stated)) if stated else None,
         "distinct": {
-            n: k
-            for n in ("code", "nation")
-            if (k := len({r[n] for r in live if r[n] is not None}))
+            n: k for n in ("code", "nation") if (k := len({r[n] for r in live if r[n] is not None}))
         },
     }
 

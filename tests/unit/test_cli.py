@@ -692,6 +692,10 @@ class FakeHub:
         return qualities.Findings()
 
     @property
+    def trends(self) -> qualities.Trends:
+        return qualities.Trends()
+
+    @property
     def dossiers(self) -> FakeIdentities:
         return FakeIdentities(self)
 
