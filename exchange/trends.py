@@ -25,7 +25,7 @@ from quality.figures import Figures, total
 from quality.trend import Anomaly, Baseline, Measure, Usual, anomalies, expected, of_contract
 
 ROUTE = "trend"  # of the lease, the cases and the ledger's entries
-CASE, FOUND, EXPLAINED = "anomaly", "anomalies_found", "anomaly_explained"
+CASE, FOUND, EXPLAINED = "anomaly", "anomalies_noted", "anomaly_explained"
 NIGHTS = 3  # days that are looked at each time: a night that was missed is made up for
 LONGEST = 200  # characters of a reason
 

@@ -197,7 +197,7 @@ def test_what_stands_out_waits_for_somebody_who_knows_why(place: Place) -> None:
         "SELECT facts::text FROM leishu.cases WHERE kind = 'anomaly'"
     )
     assert "王4-0" not in workplaces.texts(kept)
-    (entry,) = place.query("SELECT facts FROM leishu.entries WHERE kind = 'anomalies_found'")
+    (entry,) = place.query("SELECT facts FROM leishu.entries WHERE kind = 'anomalies_noted'")
     assert sorted(entry["facts"]["found"]) == sorted(found)
 
 
