@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -12,10 +13,12 @@ from catalog import envelope
 from catalog.errors import Blocked
 from catalog.shape import Reference, to_batch
 from catalog.verdict import BLOCK, ERROR, VIOLATIONS, WARN, Verdict, decide
+from quality.aggregate_kinds import heading_holds
 from quality.assessment import Result, Statement
 from quality.kinds import rows_good
-from quality.rules import ALIVE, REFERENCE, Question, Rule, Rules, questions
+from quality.rules import ALIVE, REFERENCE, Question, Rule, Rules, errored, questions
 from quality.survey import Survey, fingerprint, run
+from quality.values import Unfit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,6 +192,23 @@ def refers(reference: Reference) -> Statement:
     )  # fmt: skip
 
 
+def whole(rule: Rule, facts: Survey) -> tuple[Any, bool]:
+    """(observed, whether it holds) of a rule about the slice as a whole. Raises Blocked where it was not surveyed."""
+    kwargs = rule.expectation.kwargs
+    if rule.kind.table:
+        return facts.rows, rows_good(kwargs, facts.rows)
+    if rule.kind.heading:
+        return heading_holds(rule.kind.type, kwargs, facts.columns)
+    if not facts.knows(rule):
+        raise _unsurveyed("-", rule)
+    state, kind = facts.facts[rule.id], rule.kind.aggregate
+    try:
+        observed = kind.observe(state, kwargs)
+        return observed, kind.holds(observed, state, kwargs, facts.types[kwargs["column"]])
+    except Unfit as error:
+        raise errored("-", rule, error.zh, error.en) from None
+
+
 def close(rules: Rules, facts: Survey, history: History | None = None) -> list[Finding]:
     """What the slice as a whole shows: row counts, rules that block, rules that no longer hold mostly.
 
@@ -199,10 +219,24 @@ def close(rules: Rules, facts: Survey, history: History | None = None) -> list[F
     for rule in rules.rules:
         one = rule.expectation
         title = one.title or rule.name
-        if rule.kind.table:
-            if not rows_good(one.kwargs, facts.rows):
-                found.append(Finding(suite=rules.suite, rule=rule.name, field=None, severity=one.severity, rows=facts.rows,
-                                     zh=f"{title}: 本批 {facts.rows} 行", en=f"{rule.name}: {facts.rows} rows"))  # fmt: skip
+        if rule.kind.whole:
+            if not rule.kind.table and not facts.rows and not facts.columns:
+                continue  # nothing was read at all
+            observed, holds = whole(rule, facts)
+            if not holds:
+                where = f" ({rule.field})" if rule.field else ""
+                seen = (
+                    ""
+                    if rule.kind.aggregate is not None and rule.kind.aggregate.state != "moments"
+                    else f": {observed}"
+                )
+                rows = f"{facts.rows} 行", f"{facts.rows} rows"
+                told = (
+                    rows if rule.kind.table else (f"本批不符合{seen}", f"the batch does not hold to it{seen}")
+                )
+                found.append(Finding(suite=rules.suite, rule=rule.name, field=rule.field, severity=one.severity, rows=facts.rows,
+                                     zh=f"{title}: 本批 {told[0]}" if rule.kind.table else f"{title}: {told[0]}",
+                                     en=f"{rule.name}{where}: {told[1]}"))  # fmt: skip
             continue
         tally = facts.tally(rule) if rule.tallied else None
         if tally is None or tally.holds(one.mostly):

@@ -59,6 +59,14 @@ class Kind:
     informed: Callable[[Mapping[str, Any], Types, Known], Asked] | None = None  # the same, with what is known
     unique: bool = False  # all rows that share a key are wrong
     table: bool = False  # about the number of rows
+    aggregate: Any = None  # quality.aggregate.Aggregate: about a column as a whole
+    heading: bool = False  # about the table's columns
+    apart: bool = False  # nothing here can tell: Great Expectations itself is asked, in a process of its own
+
+    @property
+    def whole(self) -> bool:
+        """True where it rejects no row: the batch holds to it or does not."""
+        return self.table or self.heading or self.aggregate is not None
 
 
 def choice(name: str, *allowed: str) -> Callable[[Mapping[str, Any]], list[Sentence]]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from quality import conditions, domain_kinds, regex
+from quality import aggregate_kinds, conditions, domain_kinds, regex, row_kinds
 from quality.kind import Asked, Kind, Sentence, Types, choice
 from quality.values import Unfit, compare, member, present
 
@@ -96,15 +96,11 @@ def _length(kwargs: Mapping[str, Any]) -> list[Sentence]:
     return []
 
 
-_PAIR_IGNORE = ("both_values_are_missing", "either_value_is_missing", "neither")
-_KEY_IGNORE = ("all_values_are_missing", "any_value_is_missing", "never")
-
-
 def _compound(kwargs: Mapping[str, Any]) -> list[Sentence]:
     columns = kwargs["column_list"]
     if not isinstance(columns, list) or len(columns) < 2 or len(set(columns)) != len(columns):
         return [("column_list 须是至少两个不同的列", "column_list must be two or more different columns")]
-    return choice("ignore_row_if", *_KEY_IGNORE)(kwargs)
+    return choice("ignore_row_if", *row_kinds.LIST_IGNORE)(kwargs)
 
 
 def _simple(
@@ -150,12 +146,8 @@ def _pair(kwargs: Mapping[str, Any], types: Types) -> Asked:
     if families[a] != families[b]:
         raise Unfit(f"列 {a} 与列 {b} 类型不同,不能比较", f"columns {a} and {b} are of different types")
     one, two = present(a, types[a]), present(b, types[b])
-    ignore = kwargs.get("ignore_row_if", _PAIR_IGNORE[0])
-    considered = {_PAIR_IGNORE[0]: one | two, _PAIR_IGNORE[1]: one & two, _PAIR_IGNORE[2]: pl.lit(True)}[
-        ignore
-    ]
     order = pl.col(a) >= pl.col(b) if kwargs.get("or_equal") else pl.col(a) > pl.col(b)
-    return Asked(considered=considered, good=one & two & order)
+    return Asked(considered=row_kinds.pair_considered(kwargs, types), good=one & two & order)
 
 
 def key_columns(kwargs: Mapping[str, Any]) -> tuple[str, ...]:
@@ -165,11 +157,7 @@ def key_columns(kwargs: Mapping[str, Any]) -> tuple[str, ...]:
 
 def key_considered(kwargs: Mapping[str, Any], types: Types) -> pl.Expr:
     """True where the row has a key at all."""
-    there = [present(n, types[n]) for n in key_columns(kwargs)]
-    ignore = kwargs.get("ignore_row_if", _KEY_IGNORE[0])
-    if ignore == _KEY_IGNORE[2]:
-        return pl.lit(True)
-    return pl.all_horizontal(there) if ignore == _KEY_IGNORE[1] else pl.any_horizontal(there)
+    return row_kinds.list_considered({**kwargs, "column_list": key_columns(kwargs)}, types)
 
 
 def rows_good(kwargs: Mapping[str, Any], rows: int) -> bool:
@@ -213,7 +201,7 @@ def _kinds() -> dict[str, Kind]:
              build=_simple(lambda n, k, t: _text(n, t).str.len_chars() == k["value"])),
         Kind(type="expect_column_pair_values_a_to_be_greater_than_b",
              rule="column_pair_values_a_to_be_greater_than_b", required=frozenset({"column_A", "column_B"}),
-             optional=frozenset({"or_equal", "ignore_row_if"}), check=choice("ignore_row_if", *_PAIR_IGNORE),
+             optional=frozenset({"or_equal", "ignore_row_if"}), check=choice("ignore_row_if", *row_kinds.PAIR_IGNORE),
              columns=lambda k: (k["column_A"], k["column_B"]), build=_pair),
         Kind(type="expect_compound_columns_to_be_unique", rule=DUPLICATE, required=frozenset({"column_list"}),
              optional=frozenset({"ignore_row_if"}), check=_compound, columns=key_columns, unique=True),
@@ -223,7 +211,8 @@ def _kinds() -> dict[str, Kind]:
         Kind(type="expect_table_row_count_to_equal", rule="table_row_count_to_equal",
              required=frozenset({"value"}), check=_length, columns=lambda k: (), table=True),
     ]  # fmt: skip
-    return {k.type: k for k in (*made, *domain_kinds.KINDS)}
+    whole = aggregate_kinds.kinds(_bounds, lambda k: _bounds(k, whole=True), _set, _length)
+    return {k.type: k for k in (*made, *row_kinds.KINDS, *whole, *domain_kinds.KINDS)}
 
 
 KINDS: Mapping[str, Kind] = MappingProxyType(_kinds())
@@ -231,7 +220,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(_kinds())
 
 def check(kind: Kind, kwargs: Mapping[str, Any]) -> list[Sentence]:
     """Everything wrong with the keyword arguments of one expectation."""
-    shared = frozenset() if kind.table else SHARED
+    shared = SHARED - {"mostly"} if kind.aggregate else frozenset() if kind.whole else SHARED
     found: list[Sentence] = [
         (f"缺少参数 {n}", f"argument {n} is missing") for n in sorted(kind.required - set(kwargs))
     ]

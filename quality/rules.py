@@ -14,6 +14,7 @@ from catalog.errors import Blocked
 from catalog.shape import Reference, Shape
 from catalog.verdict import BLOCK
 from quality import conditions, kinds
+from quality.aggregate import gathered
 from quality.assessment import COLLECTION, USE
 from quality.kind import Kind, Known, Types
 from quality.suite import Expectation, Suite
@@ -37,7 +38,7 @@ class Rule:
     @property
     def tallied(self) -> bool:
         """True where the whole slice decides what a single violation means."""
-        return not self.kind.table and (self.expectation.severity == BLOCK or self.expectation.mostly < 1)
+        return not self.kind.whole and (self.expectation.severity == BLOCK or self.expectation.mostly < 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +79,7 @@ class Rules:
         """The distinct values that the batch's records refer to, by reference; tombstones ask nothing."""
         if not self.references:
             return {}
-        frame = _frame(batch, [r.field for r in self.references], self.suite)
+        frame = payload(batch, [r.field for r in self.references], self.suite)
         alive = frame.filter(ALIVE)
         return {
             r: alive.get_column(r.field)
@@ -139,7 +140,8 @@ def out_of_place(suite: Suite, stage: str) -> list[tuple[int, tuple[str, str]]]:
     return found
 
 
-def _frame(batch: pa.RecordBatch, names: Collection[str], suite: str) -> pl.DataFrame:
+def payload(batch: pa.RecordBatch, names: Collection[str], suite: str) -> pl.DataFrame:
+    """The envelope's row and operation, and these columns. Raises Blocked where one is missing."""
     missing = [n for n in dict.fromkeys(names) if n not in batch.schema.names]
     if missing:
         listed = "、".join(missing)
@@ -187,9 +189,9 @@ def questions(batch: pa.RecordBatch, rules: Rules) -> tuple[pl.DataFrame, list[Q
 
     Raises Blocked where a column is missing or of a type that the rule cannot be asked of.
     """
-    asked = [r for r in rules.rules if not r.kind.table]
+    asked = [r for r in rules.rules if not r.kind.whole]
     names = [n for r in asked for n in sorted(r.needs)] + [r.field for r in rules.references]
-    frame = _frame(batch, names, rules.suite)
+    frame = payload(batch, names, rules.suite)
     types = dict(frame.schema)
     made = []
     for rule in asked:
@@ -213,10 +215,12 @@ def check(suite: Suite, shape: Shape, known: Known | None = None) -> list[tuple[
                 (line, (f"{shape.id} 没有信息项 {names}", f"{shape.id} has no field {', '.join(missing)}"))
             )
             continue
-        if rule.kind.table:
-            continue
         try:
-            question(rule, types, known)
+            if rule.kind.aggregate is not None:
+                name = rule.expectation.kwargs["column"]
+                gathered(rule.kind.aggregate.state, pl.Series([], dtype=types[name]))
+            elif not rule.kind.whole:
+                question(rule, types, known)
         except Unfit as error:
             found.append((line, (f"{rule.field}: {error.zh}", f"{rule.field}: {error.en}")))
     return found

@@ -91,7 +91,7 @@ def _meta(meta: Any, kind: Kind) -> tuple[dict[str, Any], list[Sentence]]:
         wrong.append(
             (f"meta.leishu 中有不认识的 {extra[0]}", f"meta.leishu has {extra[0]}, which is not known")
         )
-    severity = own.get("severity", BLOCK if kind.table else ERROR)
+    severity = own.get("severity", BLOCK if kind.whole else ERROR)
     if severity not in (ERROR, BLOCK, WARN):
         wrong.append(
             (
@@ -99,7 +99,7 @@ def _meta(meta: Any, kind: Kind) -> tuple[dict[str, Any], list[Sentence]]:
                 f"severity {severity} must be error, block or warn",
             )
         )
-    elif kind.table and severity == ERROR:
+    elif kind.whole and severity == ERROR:
         wrong.append(("整批的规则不能退回某一行:severity 须为 block 或 warn",
                       "a rule on the whole batch rejects no row: severity must be block or warn"))  # fmt: skip
     dimensions = own.get("dimensions", {})

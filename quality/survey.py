@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
@@ -9,8 +10,12 @@ from functools import cached_property, reduce
 import polars as pl
 import pyarrow as pa
 
+from catalog import envelope
+from quality import conditions
+from quality.aggregate import Fact, gathered
 from quality.kinds import key_columns
-from quality.rules import ALIVE, Question, Rule, Rules, errored, questions
+from quality.rules import ALIVE, Question, Rule, Rules, errored, payload, questions
+from quality.values import Unfit, present
 
 _SEEDS = (0x6C65, 0x6973)  # two hashes of 64 bits: one name of a key that no other key bears
 
@@ -45,6 +50,9 @@ class Survey:
     tombstones: int = 0
     tallies: Mapping[str, Tally] = field(default_factory=dict)  # by rule id, of the rules that need one
     keys: Mapping[str, tuple[pl.DataFrame, ...]] = field(default_factory=dict)  # by rule id: names of keys
+    facts: Mapping[str, Fact] = field(default_factory=dict)  # by rule id: what its column comes to
+    columns: tuple[str, ...] = ()  # of the table, the envelope's not among them
+    types: Mapping[str, pl.DataType] = field(default_factory=dict)  # of the columns that aggregates ask
 
     @classmethod
     def empty(cls) -> Survey:
@@ -53,19 +61,25 @@ class Survey:
     def __add__(self, other: Survey) -> Survey:
         ids = dict.fromkeys((*self.tallies, *other.tallies))
         unique = dict.fromkeys((*self.keys, *other.keys))
+        both = dict(self.facts)
+        for id, fact in other.facts.items():
+            both[id] = both[id] + fact if id in both else fact  # type: ignore[operator]
         return Survey(
             rows=self.rows + other.rows,
             tombstones=self.tombstones + other.tombstones,
             tallies={i: self.tallies.get(i, Tally()) + other.tallies.get(i, Tally()) for i in ids},
             keys={i: (*self.keys.get(i, ()), *other.keys.get(i, ())) for i in unique},
+            facts=both,
+            columns=self.columns or other.columns,
+            types={**self.types, **other.types},
         )
 
     def __eq__(self, other: object) -> bool:
         """Equal where the facts are, in whatever order they were gathered."""
         if not isinstance(other, Survey):
             return NotImplemented
-        plain = (self.rows, self.tombstones, dict(self.tallies)) == (
-            other.rows, other.tombstones, dict(other.tallies))  # fmt: skip
+        plain = (self.rows, self.tombstones, dict(self.tallies), dict(self.facts)) == (
+            other.rows, other.tombstones, dict(other.tallies), dict(other.facts))  # fmt: skip
         mine, yours = self._sorted, other._sorted
         return plain and mine.keys() == yours.keys() and all(mine[i].equals(yours[i]) for i in mine)
 
@@ -97,6 +111,8 @@ class Survey:
         """True where the survey holds what judging by this rule needs."""
         if rule.kind.unique:
             return rule.id in self.keys
+        if rule.kind.aggregate is not None:
+            return rule.id in self.facts
         return not rule.tallied or rule.id in self.tallies
 
 
@@ -124,7 +140,45 @@ def survey(batch: pa.RecordBatch, rules: Rules) -> Survey:
         for q in asked
         if q.rule.kind.unique
     }
-    return Survey(rows=int(alive), tombstones=frame.height - int(alive), tallies=tallies, keys=keys)
+    return Survey(
+        rows=int(alive),
+        tombstones=frame.height - int(alive),
+        tallies=tallies,
+        keys=keys,
+        facts=_facts(batch, rules),
+        types=_types(batch, rules),
+        columns=tuple(envelope.payload_names(batch)),
+    )
+
+
+def _types(batch: pa.RecordBatch, rules: Rules) -> dict[str, pl.DataType]:
+    names = sorted({r.expectation.kwargs["column"] for r in rules.rules if r.kind.aggregate is not None})
+    return dict(payload(batch, names, rules.suite).select(names).schema) if names else {}
+
+
+def _facts(batch: pa.RecordBatch, rules: Rules) -> dict[str, Fact]:
+    """By rule id, what its column comes to; rules that ask the same of one column share it."""
+    made: dict[tuple[str, ...], Fact] = {}
+    found: dict[str, Fact] = {}
+    for rule in rules.rules:
+        if rule.kind.aggregate is None:
+            continue
+        name, state = rule.expectation.kwargs["column"], rule.kind.aggregate.state
+        key = (state, name, json.dumps(rule.expectation.condition, sort_keys=True))
+        if key not in made:
+            frame = payload(batch, sorted(rule.needs), rules.suite)
+            try:
+                where = conditions.mask(rule.expectation.condition, dict(frame.schema)) & ALIVE
+                there = present(name, frame.schema[name])
+                made[key] = gathered(
+                    state, frame.lazy().filter(where & there).select(name).collect().to_series()
+                )
+            except Unfit as error:
+                raise errored(rules.suite, rule, error.zh, error.en) from None
+            except pl.exceptions.PolarsError:
+                raise errored(rules.suite, rule, "引擎报错", "the engine failed") from None
+        found[rule.id] = made[key]
+    return found
 
 
 def run(plan: pl.LazyFrame, frame: pl.DataFrame, asked: list[Question], suite: str) -> pl.DataFrame:

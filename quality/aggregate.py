@@ -1,0 +1,233 @@
+"""Aggregates: what a column as a whole comes to, from states that merge in any order.
+
+``Counts`` holds each distinct value of a column once, in memory, for as long as a survey lives; the others are
+a few numbers. Whole numbers and decimals add up exactly; floats as floats do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, Literal
+
+import polars as pl
+
+from quality.kind import Sentence
+from quality.values import Unfit, compare, member
+
+_EXACT = 18  # digits of a decimal that is added up exactly; a longer one as floats are
+State = Literal["extremes", "moments", "counts"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extremes:
+    """The least and the greatest value."""
+
+    low: Any = None
+    high: Any = None
+
+    def __add__(self, other: Extremes) -> Extremes:
+        lows = [x for x in (self.low, other.low) if x is not None]
+        highs = [x for x in (self.high, other.high) if x is not None]
+        return Extremes(low=min(lows, default=None), high=max(highs, default=None))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moments:
+    """Number, sum, and sum of squares: fractions where the column is exact."""
+
+    n: int = 0
+    total: Fraction | float = Fraction(0)
+    squares: Fraction | float = Fraction(0)
+
+    def __add__(self, other: Moments) -> Moments:
+        return Moments(
+            n=self.n + other.n, total=self.total + other.total, squares=self.squares + other.squares
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Counts:
+    """How often each value stands; value, n."""
+
+    table: pl.DataFrame
+
+    def __add__(self, other: Counts) -> Counts:
+        both = pl.concat([self.table, other.table]).group_by("value").agg(pl.col("n").sum())
+        return Counts(table=both.sort("value"))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Counts) and self.table.equals(other.table)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def total(self) -> int:
+        return int(self.table["n"].sum())
+
+
+Fact = Extremes | Moments | Counts
+
+
+def gathered(state: State, values: pl.Series) -> Fact:
+    """The state of these values; none of them is null or NaN. Raises Unfit for a type that has no such state."""
+    if state == "counts":
+        return Counts(
+            table=values.rename("value")
+            .value_counts(name="n")
+            .with_columns(pl.col("n").cast(pl.Int64))
+            .sort("value")
+        )
+    if state == "extremes":
+        return Extremes(low=values.min(), high=values.max())
+    if not values.dtype.is_numeric():
+        raise Unfit(f"{values.dtype} 类型的列不能求和", f"values of type {values.dtype} cannot be summed")
+    scale = values.dtype.scale if isinstance(values.dtype, pl.Decimal) else 0
+    wide = isinstance(values.dtype, pl.Decimal) and (values.dtype.precision or 38) > _EXACT
+    if values.dtype.is_float() or wide:
+        real = values.cast(pl.Float64)
+        return Moments(n=len(values), total=float(real.sum()), squares=float((real * real).sum()))
+    # Whole numbers in units of the last decimal, in two halves, so that no square overflows.
+    unscaled = (pl.col("v").cast(pl.Decimal(38, scale)) * 10**scale if scale else pl.col("v")).cast(pl.Int64)
+    low, high = (pl.col("u") & 0x7FFF_FFFF).alias("l"), (pl.col("u") // 2**31).alias("h")
+    halves = pl.DataFrame({"v": values}).select(u=unscaled).select(low, high)
+    sums = halves.select(
+        pl.col("h").sum(), pl.col("l").sum(),
+        hh=(pl.col("h").cast(pl.Int128) * pl.col("h")).sum(), hl=(pl.col("h") * pl.col("l")).cast(pl.Int128).sum(),
+        ll=(pl.col("l") * pl.col("l")).cast(pl.Int128).sum(),
+    ).row(0, named=True)  # fmt: skip
+    total = sums["h"] * 2**31 + sums["l"]
+    squares = sums["hh"] * 2**62 + sums["hl"] * 2**32 + sums["ll"]
+    unit = Fraction(1, 10**scale)
+    return Moments(n=len(values), total=total * unit, squares=squares * unit * unit)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aggregate:
+    """How a kind is told from the state of its column."""
+
+    state: State
+    observe: Callable[[Any, Mapping[str, Any]], Any]
+    holds: Callable[
+        [Any, Any, Mapping[str, Any], pl.DataType], bool
+    ]  # observed, state, kwargs, the column's type
+
+
+def _number(value: Fraction | float) -> Any:
+    return value if isinstance(value, float) else int(value) if value.denominator == 1 else float(value)
+
+
+def mean(state: Moments, kwargs: Mapping[str, Any]) -> Any:
+    return float(state.total / state.n) if state.n else None
+
+
+def stdev(state: Moments, kwargs: Mapping[str, Any]) -> Any:
+    """Of a sample (n - 1); none of fewer than two values."""
+    if state.n < 2:
+        return None
+    spread = (state.squares - state.total * state.total / state.n) / (state.n - 1)
+    return math.sqrt(max(0.0, float(spread)))
+
+
+def median(state: Counts, kwargs: Mapping[str, Any]) -> Any:
+    n = state.total
+    if not n:
+        return None
+    low, high = (_at(state, i) for i in ((n - 1) // 2, n // 2))
+    if not isinstance(low, (int, float, Decimal)):
+        raise Unfit("中位数只问数字列", "a median is asked of numbers alone")
+    return float((Fraction(low) + Fraction(high)) / 2)
+
+
+def quantiles(state: Counts, kwargs: Mapping[str, Any]) -> Any:
+    """The nearest value at each share; half-way the even place."""
+    n = state.total
+    wanted = kwargs["quantile_ranges"]["quantiles"]
+    return [_at(state, round(q * (n - 1))) for q in wanted] if n else [None] * len(wanted)
+
+
+def _at(state: Counts, place: int) -> Any:
+    ends = state.table["n"].cum_sum()
+    return state.table["value"][int(ends.search_sorted(place, side="right"))]
+
+
+def modes(state: Counts, kwargs: Mapping[str, Any]) -> Any:
+    table = state.table
+    return table.filter(pl.col("n") == pl.col("n").max())["value"].to_list()
+
+
+def between(observed: Any, state: Any, kwargs: Mapping[str, Any], dtype: pl.DataType) -> bool:
+    """Whether the observed value lies between min_value and max_value; none does not."""
+    if observed is None:
+        return False
+    column = pl.DataFrame(
+        {"v": [observed]}, schema=None if isinstance(observed, (int, float)) else {"v": dtype}
+    )
+    kind = column.schema["v"]
+    low, high = kwargs.get("min_value"), kwargs.get("max_value")
+    asked = [pl.lit(True)]
+    if low is not None:
+        asked.append(compare("v", kind, ">" if kwargs.get("strict_min") else ">=", low))
+    if high is not None:
+        asked.append(compare("v", kind, "<" if kwargs.get("strict_max") else "<=", high))
+    return bool(column.select(pl.all_horizontal(asked)).item())
+
+
+def quantiles_between(observed: Any, state: Any, kwargs: Mapping[str, Any], dtype: pl.DataType) -> bool:
+    ranges = kwargs["quantile_ranges"]["value_ranges"]
+    return all(
+        v is not None and (low is None or v >= low) and (high is None or v <= high)
+        for v, (low, high) in zip(observed, ranges, strict=True)
+    )
+
+
+def most_common(observed: Any, state: Counts, kwargs: Mapping[str, Any], dtype: pl.DataType) -> bool:
+    inside = pl.DataFrame({"value": pl.Series(observed, dtype=dtype)}).filter(
+        member("value", dtype, kwargs["value_set"])
+    )
+    return inside.height > 0 if kwargs.get("ties_okay") else len(observed) == inside.height == 1
+
+
+def all_in_set(observed: Any, state: Counts, kwargs: Mapping[str, Any], dtype: pl.DataType) -> bool:
+    return state.table.filter(member("value", dtype, kwargs["value_set"]).not_()).is_empty()
+
+
+def set_is_there(observed: Any, state: Counts, kwargs: Mapping[str, Any], dtype: pl.DataType) -> bool:
+    there = state.table.filter(member("value", dtype, kwargs["value_set"])).height
+    return there == len({_plain(v) for v in kwargs["value_set"]})
+
+
+def _plain(value: Any) -> Any:
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def equal_set(observed: Any, state: Counts, kwargs: Mapping[str, Any], dtype: pl.DataType) -> bool:
+    return all_in_set(observed, state, kwargs, dtype) and set_is_there(observed, state, kwargs, dtype)
+
+
+def quantile_ranges(kwargs: Mapping[str, Any]) -> list[Sentence]:
+    """A check of the argument of that name."""
+    given = kwargs["quantile_ranges"]
+    wrong = [("quantile_ranges 须为等长的 quantiles(0 至 1)和 value_ranges(二元组, 下限不大于上限)",
+              "quantile_ranges holds quantiles (0 to 1) and as many value_ranges (pairs, low not above high)")]  # fmt: skip
+    if not isinstance(given, dict) or set(given) != {"quantiles", "value_ranges"}:
+        return wrong
+    shares, ranges = given["quantiles"], given["value_ranges"]
+    if (
+        not isinstance(shares, Sequence)
+        or not isinstance(ranges, Sequence)
+        or len(shares) != len(ranges)
+        or not shares
+    ):
+        return wrong
+    for share, pair in zip(shares, ranges, strict=True):
+        if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
+            return wrong
+        if not isinstance(pair, list) or len(pair) != 2:
+            return wrong
+        if None not in pair and pair[0] > pair[1]:
+            return wrong
+    return []
