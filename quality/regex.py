@@ -67,3 +67,14 @@ def problem(pattern: str) -> Sentence | None:
         return (f"正则表达式 {pattern} 用了执行引擎不支持的写法(如环视、反向引用)",
                 f"regular expression {pattern} uses what the engine cannot do (look-around, back-reference)")  # fmt: skip
     return None
+
+
+def only_python(pattern: str) -> bool:
+    """Whether Python compiles the pattern and our engine does not, or would read it otherwise."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            re.compile(pattern)
+    except (re.error, OverflowError, RecursionError):
+        return False
+    return problem(pattern) is not None

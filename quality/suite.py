@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from catalog.errors import Problem
 from catalog.verdict import BLOCK, ERROR, WARN
-from quality import kinds
+from quality import kinds, regex
 from quality.kind import Kind
 
 Sentence = tuple[str, str]
@@ -175,6 +176,49 @@ def parse(text: str, *, file: str, name: str | None = None) -> tuple[Suite | Non
     title = str(own.get("title", "")) if isinstance(own, dict) else ""
     sound = tuple(f for f in found if isinstance(f, Expectation))
     return Suite(name=data["name"], file=file, title=title, expectations=sound), []
+
+
+def parted(text: str, *, file: str) -> tuple[Suite | None, dict[int, dict[str, Any]], list[Problem]]:
+    """(what our engine runs, what Great Expectations is to be asked by place in the file, every problem).
+
+    Asked there: its own types that we do not have, and patterns that our engine cannot compile but Python can.
+    """
+    try:
+        data = json.loads(text)
+        given = list(data["expectations"])
+    except (ValueError, TypeError, KeyError):
+        made, problems = parse(text, file=file)
+        return made, {}, problems
+    own, apart = [], {}
+    for index, one in enumerate(given):
+        if _elsewhere(one):
+            apart[index] = one
+        else:
+            own.append((index, one))
+    if not own:
+        return None, apart, []
+    plain = json.dumps({**data, "expectations": [one for _, one in own]}, ensure_ascii=False)
+    made, problems = parse(plain if apart else text, file=file)
+    if made is None:
+        return None, apart, problems
+    numbered = zip((index for index, _ in own), made.expectations, strict=True)
+    return replace(made, expectations=tuple(replace(e, index=i) for i, e in numbered)), apart, []
+
+
+def _elsewhere(one: Any) -> bool:
+    if not isinstance(one, dict) or not isinstance(one.get("kwargs"), dict):
+        return False
+    type = one.get("type")
+    if type not in kinds.KINDS:
+        return type in core_types()
+    patterns = one["kwargs"].get("regex_list") or [one["kwargs"].get("regex")]
+    return any(isinstance(p, str) and regex.only_python(p) for p in patterns)
+
+
+@cache
+def core_types() -> frozenset[str]:
+    """The types of Great Expectations 1.24 itself."""
+    return frozenset(json.loads(Path(__file__).with_name("core_types.json").read_text(encoding="utf-8")))
 
 
 def load(path: Path, *, root: Path) -> tuple[Suite | None, list[Problem]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -29,6 +31,7 @@ WEIGHTS = Weights(
     id="seven", scheme="seven", title="权重", weights={"完整性": 1}, valid_from=date(2026, 1, 1), basis="A"
 )
 LINES: dict[str, list[str]] = {
+    "quality judge": ["quality", "judge", "data.csv", "--suite", "suite.json"],
     "quality report": ["quality", "report", "a.b.collect/2026100800001"],
     "quality scorecard": ["quality", "scorecard", "2026-10", "--sender", "a"],
     "quality publish": ["quality", "publish", "2026-10"],
@@ -60,6 +63,14 @@ def card(version: int = 1) -> Scorecard:
     return scorecard(
         [tally], {RULE.digest: RULE}, WEIGHTS, month="2026-10", former={"a": "99.00"}, version=version
     )
+
+
+def home(folder: Path) -> None:
+    """The files that ``LINES`` name."""
+    (folder / "month.zip").write_bytes(bundle())
+    (folder / "data.csv").write_text("code\na\n", encoding="utf-8")
+    one = {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "code"}}
+    (folder / "suite.json").write_text(json.dumps({"name": "s", "expectations": [one]}), encoding="utf-8")
 
 
 def bundle() -> bytes:

@@ -21,6 +21,21 @@ Anomaly = Annotated[
 ]
 
 
+@quality.command(
+    "judge",
+    cls=Command,
+    help=say("用规则集查一个数据文件; 不用数据库", "ask a suite of a data file; no database"),
+)
+def judge(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help=say("Parquet、Arrow、CSV、JSON 文件", "a Parquet, Arrow, CSV or JSON file"))],
+    suite: Annotated[Path, typer.Option("--suite", metavar="SUITE.json", help=say("Great Expectations 规则集", "a Great Expectations suite"))],
+    engine: Annotated[str, typer.Option("--engine", metavar="NAME", help="leishu, gx")] = "leishu",
+    key: Annotated[str | None, typer.Option("--key", metavar="COLUMN", help=say("用这一列的值指明不符的行", "the column whose values name unexpected rows"))] = None,
+    json: Json = False,
+) -> Task:  # fmt: skip
+    return task("quality judge", json, "judging", "judge", data, suite=suite, engine=engine, key=key)
+
+
 @quality.command("report", cls=Command, help=say("一个批次的质量报告", "the quality report of a batch"))
 def report(
     batch: Annotated[str, typer.Argument(metavar="BATCH", help=say("交换任务/批次号, 或 batches 给出的编号", "ROUTE/NUMBER, or the id that batches gives"))],

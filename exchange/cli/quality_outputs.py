@@ -8,6 +8,7 @@ from exchange.findings import Found, Ran
 from exchange.scorecards import Behind, Dispute
 from exchange.trends import Known, Series
 from quality.bundle import Recomputed
+from quality.outcome import Outcome
 from quality.report import Report
 from quality.scorecard import Scorecard
 
@@ -17,6 +18,15 @@ class QualityAudit:
     """leishu quality audit"""
 
     rules: list[Ran]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityJudge:
+    """leishu quality judge: what each expectation comes to, in the suite's order"""
+
+    suite: str
+    success: bool
+    outcomes: list[Outcome]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -817,7 +817,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Use:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "FILE").write_bytes(b"12345")
     (tmp_path / "hazard.odcs.yaml").write_text(HAZARD, encoding="utf-8")
-    (tmp_path / "month.zip").write_bytes(qualities.bundle())
+    qualities.home(tmp_path)
     diff = CatalogDiffed(diff=FakeWhatIf(FakeHub()).diff("signed", ".", replay=2, by="张三"))
     (tmp_path / "DIFF").write_text(json_text(diff), encoding="utf-8")
     monkeypatch.setattr(receive, "serve", lambda server, there: None)

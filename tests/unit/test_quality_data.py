@@ -1,0 +1,180 @@
+"""Data files judged by both engines: the same outcomes; what ours cannot compile is asked apart, under limits."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import warnings
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+import pytest
+
+from catalog.errors import Blocked, Unreadable
+from exchange.cli import main
+from quality import apart, datafile
+from quality.gx.reference import shipped_known
+from quality.outcome import outcomes
+from quality.suite import core_types, parse, parted
+
+TABLE = pa.table(
+    {"code": ["甲1", "乙2", None, "甲1", "x"], "n": [1, 2, 3, None, 50], "key": ["a", "b", "c", "d", "e"]}
+)
+SUITE = {
+    "name": "s",
+    "expectations": [
+        {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "code"}},
+        {"type": "expect_column_values_to_be_unique", "kwargs": {"column": "code"}},
+        {
+            "type": "expect_column_values_to_match_regex",
+            "kwargs": {"column": "code", "regex": r"^(?=.*\d)[甲乙]"},
+        },
+        {
+            "type": "expect_column_mean_to_be_between",
+            "kwargs": {"column": "n", "min_value": 1, "max_value": 15},
+        },
+        {
+            "type": "expect_column_value_z_scores_to_be_less_than",
+            "kwargs": {"column": "n", "threshold": 1.2, "double_sided": True},
+        },
+        {"type": "expect_table_row_count_to_equal", "kwargs": {"value": 5}},
+        {"type": "expect_column_values_to_be_between", "kwargs": {"column": "absent", "min_value": 1}},
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    pq.write_table(TABLE, folder / "d.parquet", row_group_size=2)
+    with pa.ipc.new_file(str(folder / "d.arrow"), TABLE.schema) as writer:
+        writer.write_table(TABLE, max_chunksize=2)
+    pacsv.write_csv(TABLE, folder / "d.csv")
+    rows = TABLE.to_pylist()
+    (folder / "d.json").write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
+    (folder / "d.ndjson").write_text(
+        "\n".join(json.dumps(r, ensure_ascii=False) for r in rows), encoding="utf-8"
+    )
+    (folder / "s.json").write_text(json.dumps(SUITE, ensure_ascii=False), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["d.parquet", "d.arrow", "d.csv", "d.json", "d.ndjson"])
+def test_every_form_of_file_gives_the_same_rows(files: Path, name: str) -> None:
+    parts = list(datafile.batches(files / name))
+    whole = pa.Table.from_batches(parts)
+    assert whole.column("_row").to_pylist() == [0, 1, 2, 3, 4]
+    assert whole.select(["code", "n", "key"]).to_pylist() == TABLE.to_pylist()
+
+
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("x.txt", b"a"),
+        ("x.parquet", b"no"),
+        ("x.arrow", b"no"),
+        ("x.json", b"{"),
+        ("x.json", b"[1]"),
+        ("x.csv", b"_row\n1\n"),
+    ],
+)
+def test_what_is_no_data_is_refused_by_name(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(Unreadable, match=name):
+        list(datafile.batches(tmp_path / name))
+
+
+def test_at_the_command_line_both_engines_tell_the_same(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: dict[str, list[dict[str, Any]]] = {}
+    for engine in ("leishu", "gx"):
+        code = main(["quality", "judge", str(files / "d.parquet"), "--suite", str(files / "s.json"), "--engine", engine,
+                     "--key", "key", "--json"])  # fmt: skip
+        assert code == 4, "one could not be asked"
+        told[engine] = json.loads(capsys.readouterr().out)["outcomes"]
+    names = (
+        "success",
+        "element_count",
+        "unexpected_count",
+        "missing_count",
+        "unexpected_index",
+        "unexpected_keys",
+    )
+    for ours, theirs in zip(*told.values(), strict=True):
+        assert (ours["error"] is None) == (theirs["error"] is None), ours["expectation"]
+        if not ours["expectation"].startswith(
+            ("expect_column_mean", "expect_table", "expect_column_values_to_not_be_null")
+        ):
+            assert [ours[n] for n in names] == [theirs[n] for n in names], ours["expectation"]
+        assert ours["success"] == theirs["success"], ours["expectation"]
+    assert [o["engine"] for o in told["leishu"]] == [
+        "leishu",
+        "leishu",
+        "gx",
+        "leishu",
+        "gx",
+        "leishu",
+        "leishu",
+    ]
+    assert told["leishu"][1]["unexpected_index"] == [0, 3]
+    assert told["leishu"][1]["unexpected_keys"] == ["a", "d"]
+    assert told["leishu"][3]["observed_value"] == 14.0
+    assert "absent" in told["leishu"][6]["error"]
+
+
+def test_it_needs_no_home_and_no_great_expectations_where_none_is_asked(files: Path) -> None:
+    plain = {"name": "p", "expectations": [SUITE["expectations"][0]]}
+    (files / "p.json").write_text(json.dumps(plain), encoding="utf-8")
+    script = (
+        "import sys; from exchange.cli import main; "
+        f"code = main(['quality', 'judge', {str(files / 'd.csv')!r}, '--suite', {str(files / 'p.json')!r}]); "
+        "print(code, 'great_expectations' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "1 False"
+
+
+def test_what_is_late_or_too_large_is_stopped_with_a_message_of_its_own(files: Path) -> None:
+    def read() -> Any:
+        return datafile.batches(files / "d.csv")
+
+    asked = [SUITE["expectations"][2]]
+    with pytest.raises(Blocked, match="did not finish"):
+        apart.outcomes(read, "s", asked, limits=apart.Limits(seconds=0.05))
+    with pytest.raises(Blocked, match="took more than 200 MiB"):
+        apart.outcomes(read, "s", [], limits=apart.Limits(mib=200))
+
+
+def test_a_rule_that_cannot_be_asked_stops_no_other() -> None:
+    text = json.dumps({**SUITE, "expectations": [SUITE["expectations"][i] for i in (0, 6)]})
+    made, problems = parse(text, file="s.json")
+    assert made is not None, problems
+    batch = next(datafile._some(iter(TABLE.to_batches()), TABLE.schema))
+    data = [datafile._enveloped(batch, 0, "x")]
+    one, two = outcomes(lambda: iter(data), made, known=shipped_known(date(2026, 1, 1)), key="key")
+    assert (one.success, one.unexpected_index, one.unexpected_keys) == (False, [2], ["c"])
+    assert two.error is not None
+    assert two.success is None
+
+
+def test_what_great_expectations_has_is_known_without_it() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import great_expectations.expectations.core as core
+
+    there = {getattr(core, n).expectation_type for n in dir(core) if n.startswith("Expect")}
+    assert core_types() == there
+    made, elsewhere, problems = parted(json.dumps(SUITE), file="s.json")
+    assert (sorted(elsewhere), problems) == ([2, 4], [])
+    assert made is not None
+    assert [e.index for e in made.expectations] == [0, 1, 3, 5, 6]
+    _, _, wrong = parted(
+        json.dumps({"name": "s", "expectations": [{"type": "expect_nothing", "kwargs": {}}]}), file="s.json"
+    )
+    assert "expect_nothing" in wrong[0].en
