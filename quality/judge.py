@@ -20,6 +20,8 @@ from quality.rules import ALIVE, REFERENCE, Question, Rule, Rules, errored, ques
 from quality.survey import Survey, fingerprint, run
 from quality.values import Unfit
 
+_AT_A_TIME = 100  # rules whose masks are in memory together
+
 
 @dataclass(frozen=True, kw_only=True)
 class History:
@@ -128,38 +130,44 @@ def assess(batch: pa.RecordBatch, rules: Rules, facts: Survey,
     none = pa.RecordBatch.from_pylist([], schema=VIOLATIONS)
     if not lines:
         return Judged(verdict=decide(batch, none), results=())
-    wanted = [
-        e.alias(f"{i}{n}")
-        for i, x in enumerate(lines)
-        for n, e in (
-            ("w", x.where.sum()),
-            ("c", x.considered.sum()),
-            ("b", pl.col(envelope.ROW).filter(x.bad).sort().implode()),
-        )
-    ]
-    plan = frame.lazy().select(wanted)
-    made = run(plan, frame, asked, rules.suite) if asked else plan.collect()
     found: list[pl.DataFrame] = []
     results: list[Result] = []
-    for i, x in enumerate(lines):
-        rows = made[f"{i}b"][0]
-        considered = int(made[f"{i}c"][0])
-        results.append(
-            Result(
-                statement=x.statement,
-                considered=considered,
-                missing=int(made[f"{i}w"][0]) - considered,
-                bad=rows.to_arrow().cast(pa.int64()),
+    for start in range(0, len(lines), _AT_A_TIME):
+        part = lines[start : start + _AT_A_TIME]
+        wanted = [
+            e.alias(f"{i}{n}")
+            for i, x in enumerate(part)
+            for n, e in (
+                ("w", x.where.sum()),
+                ("c", x.considered.sum()),
+                ("b", pl.col(envelope.ROW).filter(x.bad).sort().implode()),
             )
+        ]
+        plan = frame.lazy().select(wanted)
+        made = (
+            run(plan, frame, asked[start : start + _AT_A_TIME] or asked, rules.suite)
+            if asked
+            else plan.collect()
         )
-        if len(rows):
-            found.append(
-                pl.DataFrame({"row": rows}).with_columns(
-                    rule=pl.lit(x.statement.rule),
-                    field=pl.lit(x.statement.field, dtype=pl.String),
-                    severity=pl.lit(x.severity),
+        for i, x in enumerate(part):
+            rows = made[f"{i}b"][0]
+            considered = int(made[f"{i}c"][0])
+            results.append(
+                Result(
+                    statement=x.statement,
+                    considered=considered,
+                    missing=int(made[f"{i}w"][0]) - considered,
+                    bad=rows.to_arrow().cast(pa.int64()),
                 )
             )
+            if len(rows):
+                found.append(
+                    pl.DataFrame({"row": rows}).with_columns(
+                        rule=pl.lit(x.statement.rule),
+                        field=pl.lit(x.statement.field, dtype=pl.String),
+                        severity=pl.lit(x.severity),
+                    )
+                )
     violations = to_batch(pl.concat(found), VIOLATIONS) if found else none
     return Judged(verdict=decide(batch, violations), results=tuple(results))
 
