@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -60,10 +60,22 @@ def put(connection: Connection, about: About, assessment: Assessment, *, at: dat
     id = connection.execute(insert(assessments).values(head).returning(assessments.c.id)).scalar_one()
     made = [assessment.results[i] for i in sorted(assessment.results)]
     if made:
-        stated = [{"digest": r.statement.digest, "facts": r.statement.to_json()} for r in made]
-        connection.execute(upsert(statements).on_conflict_do_nothing(), stated)
+        _state(connection, {r.statement.digest: r.statement for r in made})
         connection.execute(insert(results), [_line(int(id), r) for r in made])
     return assessment.digest
+
+
+def _state(connection: Connection, wanted: Mapping[str, Statement]) -> None:
+    """See that the statements stand. They are the same for everyone: what is new is committed at once, apart.
+
+    Written in the caller's transaction they would make every other closing that names them wait for it.
+    """
+    there = select(statements.c.digest).where(statements.c.digest.in_(list(wanted)))
+    new = sorted(set(wanted) - set(connection.execute(there).scalars()))
+    if new:
+        with connection.engine.begin() as apart:
+            stated = [{"digest": d, "facts": wanted[d].to_json()} for d in new]
+            apart.execute(upsert(statements).on_conflict_do_nothing(), stated)
 
 
 def _line(assessment: int, result: Result) -> dict[str, Any]:
