@@ -42,7 +42,7 @@ class Reports:
                 f"批次 {batch} 没有质量评价: 尚未判定, 或规则没能执行",
                 f"nothing was kept of the quality of batch {batch}: it was not judged yet, or no rule could be asked",
             )
-        about = kept[0].about
+        about = next((k.about for k in kept if k.about.suite), kept[0].about)
         platform, contract = declared.platforms.get(one.platform), declared.contracts.get(one.contract)
         heading = Heading(
             batch=one.id, number=one.number, route=one.route, platform=one.platform,

@@ -130,6 +130,7 @@ def test_a_batch_has_its_report_by_route_and_number_or_id_and_no_value_is_in_it(
             ("length", broken[0].field, [2], "规范性")
         ]
         assert broken[0].title == "超过规定长度"
+        assert found.heading.suite == "thing"
         assert found.heading.counts == {"read": 2, "registered": 1, "quarantined": 1}
         whole = pages.page(found) + json.dumps(str(found), ensure_ascii=False)
         assert LONG not in whole
