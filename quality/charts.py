@@ -48,7 +48,7 @@ def bars(
     from matplotlib.figure import Figure
 
     style = {
-        "font.family": FAMILY, "svg.fonttype": "none", "svg.hashsalt": "leishu", "axes.edgecolor": "#c3ccd5",
+        "font.family": FAMILY, "svg.fonttype": "none", "svg.hashsalt": "leishu", "text.parse_math": False, "axes.edgecolor": "#c3ccd5",
         "text.color": _INK, "axes.labelcolor": _FAINT, "xtick.color": _FAINT, "ytick.color": _INK, "font.size": 9,
     }  # fmt: skip
     with matplotlib.rc_context(style):

@@ -118,6 +118,7 @@ CASES: Titles = MappingProxyType({
     "ceiling": ("授权数量用完", "volume used up"),
     "gate": ("待放行的批次", "waits for a release"),
     "finding": ("疑点线索", "finding"),
+    "stored": ("归集库内不合规则的记录", "records that break rules at rest"),
     "score": ("评分异议", "dispute of a mark"),
     "anomaly": ("异常波动", "anomaly"),
 })  # fmt: skip
