@@ -23,7 +23,7 @@ from quality.report import UNTAGGED, Heading, Report, ranges, report
 from tests import workplaces
 from tests.workplaces import COUNTY, LONG, Place
 
-HOSTILE = ("<script>alert(1)</script>", "#set page(width: 1pt)", "=1+1", "]*_$x$`", r"$\foo$ 至 $", "\\u{0}")
+HOSTILE = ("<script>alert(1)</script>", "#set page(width: 1pt)", "=1+1", "]*_$x$`", r"$\foo$ 至", "\\u{0}")
 HEADING = Heading(
     batch=7, number="2026112600001", route="county.x.collect", platform="county", platform_title=HOSTILE[0],
     contract="x", contract_title=HOSTILE[1], suite="x", revision="ab" * 32, outcome="blocked", state="blocked",
