@@ -115,12 +115,13 @@ def _rules(
     """(rule, expression that is true where it is broken); null counts as not broken."""
     column = pl.col(field.name)
     text = pa.types.is_string(type) or pa.types.is_large_string(type)
+    blank = pl.lit(False)
     if field.required:
         # a blank is one to three bytes: the strip is asked of values that may be nothing but blanks
         blank = column.is_null() | column.str.contains(r"^\s*$") if text else column.is_null()
         yield "required", blank
     if typed and type != field.arrow_type:
-        yield "type", column.is_not_null()
+        yield "type", column.is_not_null() & ~blank
         return
     if not text:
         return
@@ -128,6 +129,7 @@ def _rules(
     if field.length is not None:
         # bytes are counted first: characters are never more than bytes
         long = (column.str.len_bytes() > field.length) & (column.str.len_chars() > field.length)
+        long &= ~blank
         yield "length", long
     if not typed or field.type not in TEXT_TYPES:
         return

@@ -228,6 +228,8 @@ def _days(kwargs: Mapping[str, Any]) -> list[Sentence]:
     days = kwargs["days"]
     if not isinstance(days, int) or isinstance(days, bool) or days < 0:
         return [("days 须是不为负的整数", "days is a whole number, not negative")]
+    if not isinstance(kwargs.get("not_before", True), bool):
+        return [("not_before 须为 true 或 false", "not_before must be true or false")]
     return choice("unit", "working_days", "days")(kwargs)
 
 

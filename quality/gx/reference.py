@@ -70,7 +70,7 @@ def address_code(value: str, known: Known) -> bool:
 
 
 def phone(value: str) -> bool:
-    return any(re.search(p, value, re.ASCII) for p in identity.patterns("phone"))
+    return "\n" not in value and any(re.search(p, value, re.ASCII) for p in identity.patterns("phone"))
 
 
 def document_number(value: str) -> bool:

@@ -166,7 +166,7 @@ def test_credit_codes_of_departments_with_a_letter_are_sound() -> None:
 @settings(deadline=None, max_examples=60)
 @given(values=st.lists(st.one_of(FORM, st.sampled_from([
     "嵊气防办〔2025〕2号", "嵊气防办[2025]2号", "嵊气防办（2025）第2号", "嵊气 〔2025〕 12 号", "嵊气防办2025年2号",
-    "13800138000", "0575-83012345", "400-820-8820", "1380013800", "张*", "＊"])), min_size=1, max_size=30))  # fmt: skip
+    "13800138000", "13800138000\n", "0575-83012345", "400-820-8820", "1380013800", "张*", "＊"])), min_size=1, max_size=30))  # fmt: skip
 def test_phones_document_numbers_and_masked_values(values: list[str]) -> None:
     agree("to_be_phone_number", values, reference.phone)
     agree("to_be_document_number", values, reference.document_number)
@@ -252,6 +252,18 @@ def test_dates_that_were_replaced(rows: list[tuple[date, datetime, date]]) -> No
     records = [{"begun": a, "ended": e, "other": h} for a, e, h in close]
     wrong = [i for i, row in enumerate(close) if not reference.stated_itself(*row)]
     assert bad("dates_to_not_be_replaced", records, column_list=["begun", "ended", "other"]) == wrong
+
+
+def test_a_flag_that_is_none_is_refused_at_load() -> None:
+    with pytest.raises(AssertionError, match="not_before"):
+        bad(
+            "column_pair_values_to_be_within_term",
+            [],
+            column_A="ended",
+            column_B="begun",
+            days=1,
+            not_before="no",
+        )
 
 
 def test_a_code_is_of_its_table_on_the_day() -> None:
