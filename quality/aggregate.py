@@ -37,16 +37,19 @@ class Extremes:
 
 @dataclass(frozen=True, kw_only=True)
 class Moments:
-    """Number, sum, and sum of squares: fractions where the column is exact."""
+    """Number, sum, and sum of squared distances from the mean: fractions where the column is exact."""
 
     n: int = 0
     total: Fraction | float = Fraction(0)
-    squares: Fraction | float = Fraction(0)
+    spread: Fraction | float = Fraction(0)
 
     def __add__(self, other: Moments) -> Moments:
-        return Moments(
-            n=self.n + other.n, total=self.total + other.total, squares=self.squares + other.squares
-        )
+        if not self.n or not other.n:
+            return self if self.n else other
+        apart = other.total / other.n - self.total / self.n
+        n = self.n + other.n
+        between = apart * apart * self.n * other.n / n
+        return Moments(n=n, total=self.total + other.total, spread=self.spread + other.spread + between)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -89,7 +92,8 @@ def gathered(state: State, values: pl.Series) -> Fact:
     wide = isinstance(values.dtype, pl.Decimal) and (values.dtype.precision or 38) > _EXACT
     if values.dtype.is_float() or wide:
         real = values.cast(pl.Float64)
-        return Moments(n=len(values), total=float(real.sum()), squares=float((real * real).sum()))
+        middle = real.mean() if len(values) else 0.0
+        return Moments(n=len(values), total=float(real.sum()), spread=float(((real - middle) ** 2).sum()))
     # Whole numbers in units of the last decimal, in two halves, so that no square overflows.
     unscaled = (pl.col("v").cast(pl.Decimal(38, scale)) * 10**scale if scale else pl.col("v")).cast(pl.Int64)
     low, high = (pl.col("u") & 0x7FFF_FFFF).alias("l"), (pl.col("u") // 2**31).alias("h")
@@ -102,7 +106,8 @@ def gathered(state: State, values: pl.Series) -> Fact:
     total = sums["h"] * 2**31 + sums["l"]
     squares = sums["hh"] * 2**62 + sums["hl"] * 2**32 + sums["ll"]
     unit = Fraction(1, 10**scale)
-    return Moments(n=len(values), total=total * unit, squares=squares * unit * unit)
+    spread = squares - Fraction(total * total, len(values)) if len(values) else Fraction(0)
+    return Moments(n=len(values), total=total * unit, spread=spread * unit * unit)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,8 +133,7 @@ def stdev(state: Moments, kwargs: Mapping[str, Any]) -> Any:
     """Of a sample (n - 1); none of fewer than two values."""
     if state.n < 2:
         return None
-    spread = (state.squares - state.total * state.total / state.n) / (state.n - 1)
-    return math.sqrt(max(0.0, float(spread)))
+    return math.sqrt(max(0.0, float(state.spread / (state.n - 1))))
 
 
 def median(state: Counts, kwargs: Mapping[str, Any]) -> Any:

@@ -120,10 +120,13 @@ def _sum_equal(kwargs: Mapping[str, Any], types: Types) -> Asked:
     if not all(types[n].is_numeric() for n in names):
         raise Unfit("求和的列须都是数字", "columns that are summed must be numbers")
     there = pl.all_horizontal([present(n, types[n]) for n in names])
+    wanted = kwargs["sum_total"]
+    considered = list_considered(kwargs, types)
+    if float(wanted).is_integer() and all(types[n].is_integer() for n in names):
+        exact = pl.sum_horizontal([pl.col(n).cast(pl.Int128) for n in names])
+        return Asked(considered=considered, good=there & (exact == pl.lit(int(wanted)).cast(pl.Int128)))
     total = pl.sum_horizontal([pl.col(n).cast(pl.Float64) for n in names])
-    return Asked(
-        considered=list_considered(kwargs, types), good=there & (total == float(kwargs["sum_total"]))
-    )
+    return Asked(considered=considered, good=there & (total == float(wanted)))
 
 
 def _apart(kwargs: Mapping[str, Any], types: Types) -> Asked:

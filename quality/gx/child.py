@@ -17,7 +17,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     told = outcomes(asked)
-    sys.stdout.write("\n" + json.dumps(told, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.write("\n" + json.dumps(told, ensure_ascii=False, default=_plain) + "\n")
 
 
 def outcomes(asked: dict[str, Any]) -> list[dict[str, Any]]:
@@ -35,6 +35,11 @@ def outcomes(asked: dict[str, Any]) -> list[dict[str, Any]]:
     asset = context.data_sources.add_pandas("here").add_dataframe_asset("frame")
     batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
     return [_one(great_expectations, batch, one, rows, frame, asked["key"]) for one in asked["expectations"]]
+
+
+def _plain(value: Any) -> Any:
+    """numpy's numbers as Python's, all else as text."""
+    return value.item() if hasattr(value, "item") else str(value)
 
 
 def _one(
