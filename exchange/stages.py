@@ -149,7 +149,7 @@ class Stages:
         suite = suites[contract if contract in suites else min(suites)]
         known = declared.known(self._clock())
         made = compile_rules(suite, declared.contracts[contract].references, known=known)
-        return replace(made, rules=tuple(r for r in made.rules if not r.kind.table))  # those speak of a batch
+        return replace(made, rules=tuple(r for r in made.rules if not r.kind.whole))  # those speak of a batch
 
     def _stored(self, contract: Contract, rules: Rules, at: datetime) -> _Stored:
         """One pass over a snapshot, or two where a rule needs to know of all records."""

@@ -65,7 +65,7 @@ class Rules:
     @property
     def whole(self) -> bool:
         """True where some rule needs the survey of the whole slice."""
-        return any(r.kind.table or r.kind.unique or r.tallied for r in self.rules)
+        return any(r.kind.whole or r.kind.unique or r.tallied for r in self.rules)
 
     @cached_property
     def titles(self) -> dict[tuple[str, str | None], str]:
@@ -134,7 +134,7 @@ def out_of_place(suite: Suite, stage: str) -> list[tuple[int, tuple[str, str]]]:
             found.append(
                 (one.line, ("唯一性在数据标准的规则集里查", "uniqueness is a matter of the contract's suite"))
             )
-        elif stage == USE and (rule.kind.table or one.severity == BLOCK or one.mostly < 1):
+        elif stage == USE and (rule.kind.whole or one.severity == BLOCK or one.mostly < 1):
             found.append((one.line, ("发送前逐行查: 不能用 block、mostly 和整批的规则",
                                      "rows are asked one by one before they are sent: no block, mostly or rule on the batch")))  # fmt: skip
     return found

@@ -18,6 +18,7 @@ from tests.workplaces import COUNTY, TO_CITY, Place
 
 REGEX, LENGTH = "expect_column_values_to_match_regex", "expect_column_value_lengths_to_be_between"
 UNIQUE, ROWS = "expect_column_values_to_be_unique", "expect_table_row_count_to_be_between"
+DISTINCT, HEADING = "expect_column_unique_value_count_to_be_between", "expect_table_columns_to_match_set"
 
 
 @pytest.fixture
@@ -74,8 +75,24 @@ def test_rows_are_asked_at_the_source_before_the_mapping_and_judged_on_what_is_l
     place.sound()
 
 
-def test_what_blocks_at_the_source_is_of_the_whole_slice(place: Place) -> None:
-    suite(place.home, "source", (ROWS, "block", {"min_value": 3}))
+@pytest.mark.parametrize(
+    ("shut", "open_"),
+    [
+        ((ROWS, "block", {"min_value": 3}), (ROWS, "block", {"min_value": 2})),
+        (
+            (DISTINCT, "block", {"column": "name", "min_value": 3}),
+            (DISTINCT, "block", {"column": "name", "min_value": 1}),
+        ),
+        (
+            (HEADING, "block", {"column_set": ["code", "nothing"], "exact_match": False}),
+            (HEADING, "block", {"column_set": ["key", "name"], "exact_match": False}),
+        ),
+    ],
+)
+def test_what_blocks_at_the_source_is_of_the_whole_slice(
+    place: Place, shut: tuple[str, str, dict[str, Any]], open_: tuple[str, str, dict[str, Any]]
+) -> None:
+    suite(place.home, "source", shut)
     place.declare(f"routes/{COUNTY}.yaml", suites={"collection": "source"})
     place.enter("A")
     place.enter("B")
@@ -85,7 +102,7 @@ def test_what_blocks_at_the_source_is_of_the_whole_slice(place: Place) -> None:
     assert "source" in error.zh
     assert place.register() == {}
     assert kept(place, COUNTY)["collection"].about.outcome == "blocked"
-    suite(place.home, "source", (ROWS, "block", {"min_value": 2}))
+    suite(place.home, "source", open_)
     place.run(COUNTY)
     assert sorted(place.register()) == ["A", "B"]
 
@@ -129,6 +146,8 @@ def read_home(home: Path) -> declarations.Declarations:
         ("collection", (REGEX, "error", {"column": "record_uid", "regex": "a"})),
         ("use", (UNIQUE, "error", {"column": "code"})),
         ("use", (ROWS, "block", {"min_value": 1})),
+        ("use", (DISTINCT, "warn", {"column": "code", "min_value": 1})),
+        ("use", (HEADING, "warn", {"column_set": ["code"], "exact_match": False})),
         ("use", (REGEX, "block", {"column": "code", "regex": "a"})),
         ("use", (REGEX, "error", {"column": "code", "regex": "a", "mostly": 0.5})),
     ],
