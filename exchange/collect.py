@@ -31,6 +31,7 @@ from exchange.stores import Stores, kill_point
 from exchange.thresholds import exceeded, names
 from mappings.mapper import Mapper
 from mappings.order import SEQUENCE
+from quality.apart import alone, answered
 from quality.assessment import COLLECTION, PROCESSING, Assessment, of_results, of_violations
 from quality.engine import ready
 from quality.figures import Counting, Figures, count, counting, merged
@@ -73,10 +74,15 @@ class _Work:
         """The same with what the source's suite needs to know of the whole slice, read for it where it must be."""
         if self.source is None:
             return self
-        facts, declared = Survey.empty(), self.stores.declarations
-        for raw in self.stores.staging.read(self.batch.staged or "") if self.source.whole else ():
-            facts += survey(read(declared, self.way, raw, at=self.at)[1].passed, self.source)
-        return replace(self, source_facts=facts)
+        facts = Survey.empty()
+        for rows in self._as_read() if self.source.whole else ():
+            facts += survey(rows, self.source)
+        return replace(self, source_facts=answered(facts, self.source, self._as_read))
+
+    def _as_read(self) -> Iterator[pa.RecordBatch]:
+        """The rows that the layout lets through."""
+        for raw in self.stores.staging.read(self.batch.staged or ""):
+            yield read(self.stores.declarations, self.way, raw, at=self.at)[1].passed
 
 
 def close(stores: Stores, batch_id: int, *, at: datetime, token: int | None = None) -> Counts:
@@ -302,12 +308,15 @@ def _first_pass(work: _Work) -> tuple[list[_Chunk] | None, pl.DataFrame | None, 
             keys.append(own.join(sifted.order, on=envelope.ROW, how="left"))
         else:
             facts += survey(sifted.passed, work.rules)
-    if not replaces:
-        return kept, None, facts, read
-    last = _last(keys, by=SEQUENCE if by else envelope.ROW)
-    for _, sifted in kept if kept is not None else work.sifted():
-        facts += survey(_latest(sifted.passed, last)[0], work.rules)
-    return kept, last, facts, read
+    last = _last(keys, by=SEQUENCE if by else envelope.ROW) if replaces else None
+
+    def judged() -> Iterator[pa.RecordBatch]:
+        for _, sifted in kept if kept is not None else work.sifted():
+            yield _latest(sifted.passed, last)[0]
+
+    for rows in judged() if replaces else ():
+        facts += survey(rows, work.rules)
+    return kept, last, answered(facts, work.rules, judged), read
 
 
 def _last(keys: list[pl.DataFrame], *, by: str) -> pl.DataFrame:
@@ -390,8 +399,12 @@ def _enter_replaced(
     tally: Tally,
 ) -> None:
     """What a later row replaces is not quarantined: where it is not sound it is superseded."""
-    alone = survey(replaced, work.rules)
-    judged = judge(replaced, work.rules, alone, referred(work.stores, connection, work.rules, replaced))
+    judged = judge(
+        replaced,
+        work.rules,
+        alone(replaced, work.rules),
+        referred(work.stores, connection, work.rules, replaced),
+    )
     rows, _ = identified(entry, connection, judged.passed, order)
     tally.outcomes[SUPERSEDED] += replaced.num_rows - rows.height
     enter_replaced(entry, connection, rows, tally)

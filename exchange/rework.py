@@ -28,9 +28,9 @@ from exchange.quarantine import REPLAY, Kept
 from exchange.sift import mapper_of, sift
 from exchange.stores import Stores, kill_point
 from exchange.tables import holdings
+from quality.apart import alone
 from quality.judge import judge
 from quality.rules import compile as compile_rules
-from quality.survey import survey
 
 _OPS = ("add", "replace", "remove", "move", "copy", "test")
 
@@ -195,7 +195,7 @@ def attempt(
         ref: register.existing(connection, declared.contracts[ref.contract], ref.target, values.to_pylist())
         for ref, values in rules.wanted(sound).items()
     }
-    verdict = judge(sound, rules, survey(sound, rules), references)
+    verdict = judge(sound, rules, alone(sound, rules), references)
     violations = [
         v
         for part in (sifted.violations, verdict.violations)

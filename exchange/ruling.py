@@ -24,9 +24,9 @@ from exchange.enter import referred, sealed, written
 from exchange.keys import unseal_values
 from exchange.ledger import Entry
 from exchange.stores import Entries, Stores
+from quality.apart import alone
 from quality.judge import judge
 from quality.rules import compile as compile_rules
-from quality.survey import survey
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +155,7 @@ def _broken(
             way.suite, contract.references, columns=contract.names, known=declared.known(at)
         )
         known = referred(stores, connection, rules, row)
-        found.append(judge(row, rules, survey(row, rules), known).violations)
+        found.append(judge(row, rules, alone(row, rules), known).violations)
     every = verdict.gather(found).to_pylist()
     return {(v["rule"], v["field"] or "") for v in every if v["severity"] == verdict.ERROR}
 

@@ -19,10 +19,11 @@ from exchange.declarations import Declarations, Way
 from mappings.mapper import Mapper, bind
 from mappings.order import STATED
 from mappings.order import order as order_of
+from quality.apart import alone
 from quality.judge import Judged, assess
 from quality.rules import Rules
 from quality.rules import compile as compile_rules
-from quality.survey import Survey, survey
+from quality.survey import Survey
 
 
 def mapper_of(declared: Declarations, way: Way) -> Mapper:
@@ -84,7 +85,7 @@ def sift(
     settled, as_read = read(declared, way, raw, at=at)
     rules, source, rows = source_rules(declared, way, at=at), None, as_read.passed
     if rules is not None:
-        source = assess(rows, rules, survey(rows, rules) if facts is None else facts, {})
+        source = assess(rows, rules, alone(rows, rules) if facts is None else facts, {})
         rows = source.verdict.passed
     lenient = way.route.drift == "discard_value"
     mapped = mapper.map(rows, unfit=verdict.WARN if lenient else verdict.ERROR)

@@ -149,7 +149,8 @@ class Stages:
         suite = suites[contract if contract in suites else min(suites)]
         known = declared.known(self._clock())
         made = compile_rules(suite, declared.contracts[contract].references, known=known)
-        return replace(made, rules=tuple(r for r in made.rules if not r.kind.whole))  # those speak of a batch
+        kept = tuple(r for r in made.rules if not (r.kind.whole or r.kind.apart))
+        return replace(made, rules=kept)  # the others speak of a batch, or ask more than a process may hold
 
     def _stored(self, contract: Contract, rules: Rules, at: datetime) -> _Stored:
         """One pass over a snapshot, or two where a rule needs to know of all records."""

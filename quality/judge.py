@@ -59,6 +59,9 @@ def _missing(suite: str, reference: Reference) -> Blocked:
 
 
 def _bad(one: Question, facts: Survey) -> pl.Expr:
+    if one.rule.kind.apart:
+        said = pl.Series(facts.answers[one.rule.id].bad, dtype=pl.Int64)
+        return one.considered & pl.col(envelope.ROW).is_in(said.implode())
     if not one.rule.kind.unique:
         return one.bad
     twice = facts.duplicates[one.rule.id]
@@ -209,6 +212,8 @@ def whole(rule: Rule, facts: Survey) -> tuple[Any, bool]:
         return heading_holds(rule.kind.type, kwargs, facts.columns)
     if not facts.knows(rule):
         raise _unsurveyed("-", rule)
+    if rule.kind.apart:
+        return None, facts.answers[rule.id].holds
     state, kind = facts.facts[rule.id], rule.kind.aggregate
     try:
         observed = kind.observe(state, kwargs)
@@ -233,11 +238,10 @@ def close(rules: Rules, facts: Survey, history: History | None = None) -> list[F
             observed, holds = whole(rule, facts)
             if not holds:
                 where = f" ({rule.field})" if rule.field else ""
-                seen = (
-                    ""
-                    if rule.kind.aggregate is not None and rule.kind.aggregate.state != "moments"
-                    else f": {observed}"
+                silent = rule.kind.apart or (
+                    rule.kind.aggregate is not None and rule.kind.aggregate.state != "moments"
                 )
+                seen = "" if silent else f": {observed}"
                 rows = f"{facts.rows} 行", f"{facts.rows} rows"
                 told = (
                     rows if rule.kind.table else (f"本批不符合{seen}", f"the batch does not hold to it{seen}")

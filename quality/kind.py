@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -16,6 +16,8 @@ from catalog.divisions import Divisions
 
 Types = Mapping[str, pl.DataType]
 Sentence = tuple[str, str]
+ROWS: Literal["rows"] = "rows"
+WHOLE: Literal["whole"] = "whole"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,12 +63,14 @@ class Kind:
     table: bool = False  # about the number of rows
     aggregate: Any = None  # quality.aggregate.Aggregate: about a column as a whole
     heading: bool = False  # about the table's columns
-    apart: bool = False  # nothing here can tell: Great Expectations itself is asked, in a process of its own
+    apart: Literal["rows", "whole"] | None = (
+        None  # Great Expectations itself is asked, of rows or of the whole
+    )
 
     @property
     def whole(self) -> bool:
         """True where it rejects no row: the batch holds to it or does not."""
-        return self.table or self.heading or self.aggregate is not None
+        return self.table or self.heading or self.aggregate is not None or self.apart == WHOLE
 
 
 def choice(name: str, *allowed: str) -> Callable[[Mapping[str, Any]], list[Sentence]]:

@@ -15,8 +15,8 @@ from typing import Any
 
 import polars as pl
 
-from quality import aggregate_kinds, conditions, domain_kinds, regex, row_kinds
-from quality.kind import Asked, Kind, Sentence, Types, choice
+from quality import aggregate_kinds, apart_kinds, conditions, domain_kinds, regex, row_kinds
+from quality.kind import WHOLE, Asked, Kind, Sentence, Types, choice
 from quality.values import Unfit, compare, member, present
 
 SHARED = frozenset({"mostly", "row_condition", "condition_parser"})
@@ -218,9 +218,16 @@ def _kinds() -> dict[str, Kind]:
 KINDS: Mapping[str, Kind] = MappingProxyType(_kinds())
 
 
+def kind_of(type: Any, kwargs: Any) -> Kind | None:
+    """The kind of an expectation with these arguments; none where a gate has no such type."""
+    found = KINDS.get(type) or apart_kinds.KINDS.get(type) if isinstance(type, str) else None
+    return apart_kinds.patterned(found, kwargs) if found is not None and isinstance(kwargs, dict) else found
+
+
 def check(kind: Kind, kwargs: Mapping[str, Any]) -> list[Sentence]:
     """Everything wrong with the keyword arguments of one expectation."""
-    shared = SHARED - {"mostly"} if kind.aggregate else frozenset() if kind.whole else SHARED
+    of_column = kind.aggregate is not None or kind.apart == WHOLE
+    shared = SHARED - {"mostly"} if of_column else frozenset() if kind.whole else SHARED
     found: list[Sentence] = [
         (f"缺少参数 {n}", f"argument {n} is missing") for n in sorted(kind.required - set(kwargs))
     ]

@@ -16,7 +16,7 @@ from catalog.verdict import BLOCK
 from quality import conditions, kinds
 from quality.aggregate import gathered
 from quality.assessment import COLLECTION, USE
-from quality.kind import Kind, Known, Types
+from quality.kind import WHOLE, Kind, Known, Types
 from quality.suite import Expectation, Suite
 from quality.values import Unfit
 
@@ -65,7 +65,12 @@ class Rules:
     @property
     def whole(self) -> bool:
         """True where some rule needs the survey of the whole slice."""
-        return any(r.kind.whole or r.kind.unique or r.tallied for r in self.rules)
+        return any(r.kind.whole or r.kind.unique or r.kind.apart or r.tallied for r in self.rules)
+
+    @cached_property
+    def apart(self) -> tuple[Rule, ...]:
+        """Those that Great Expectations itself is asked."""
+        return tuple(r for r in self.rules if r.kind.apart)
 
     @cached_property
     def titles(self) -> dict[tuple[str, str | None], str]:
@@ -93,7 +98,8 @@ class Rules:
 
 
 def _rule(one: Expectation) -> Rule:
-    kind = kinds.KINDS[one.type]
+    kind = kinds.kind_of(one.type, one.kwargs)
+    assert kind is not None
     about = kind.columns(one.kwargs)
     field = ",".join(about) or None
     if len(about) == 2 and not kind.unique:
@@ -134,9 +140,10 @@ def out_of_place(suite: Suite, stage: str) -> list[tuple[int, tuple[str, str]]]:
             found.append(
                 (one.line, ("唯一性在数据标准的规则集里查", "uniqueness is a matter of the contract's suite"))
             )
-        elif stage == USE and (rule.kind.whole or one.severity == BLOCK or one.mostly < 1):
-            found.append((one.line, ("发送前逐行查: 不能用 block、mostly 和整批的规则",
-                                     "rows are asked one by one before they are sent: no block, mostly or rule on the batch")))  # fmt: skip
+        elif stage == USE and (rule.kind.whole or rule.kind.apart or one.severity == BLOCK or one.mostly < 1):
+            found.append((one.line, ("发送前逐行查: 不能用 block、mostly、整批的规则和交给 Great Expectations 的规则",
+                                     "rows are asked one by one before they are sent: no block, mostly, rule on the batch, or "
+                                     "rule that Great Expectations is asked")))  # fmt: skip
     return found
 
 
@@ -216,6 +223,8 @@ def check(suite: Suite, shape: Shape, known: Known | None = None) -> list[tuple[
             )
             continue
         try:
+            if rule.kind.apart == WHOLE:
+                continue
             if rule.kind.aggregate is not None:
                 name = rule.expectation.kwargs["column"]
                 gathered(rule.kind.aggregate.state, pl.Series([], dtype=types[name]))

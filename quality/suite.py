@@ -119,7 +119,7 @@ def _expectation(index: int, line: int, given: Any) -> tuple[Expectation | None,
     wrong: list[Sentence] = [
         (f"有不认识的键 {n}", f"key {n} is not known") for n in sorted(set(given) - _EXPECTATION)
     ]
-    kind = kinds.KINDS.get(given.get("type", ""))
+    kind = kinds.kind_of(given.get("type"), given.get("kwargs"))
     if kind is None:
         name = given.get("type")
         return None, [*wrong, (f"不支持的规则类型 {name}", f"expectation type {name} is not supported")]

@@ -42,6 +42,15 @@ class Tally:
         return self.considered == 0 or (self.considered - self.bad) / self.considered >= mostly
 
 
+@dataclass(frozen=True, kw_only=True)
+class Answered:
+    """What Great Expectations said of a rule over the whole slice."""
+
+    tally: Tally
+    bad: tuple[int, ...] = ()  # record numbers, of a rule on rows
+    holds: bool = True  # of a rule on the whole
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Survey:
     """A commutative monoid under ``+``, with ``empty()``."""
@@ -51,6 +60,7 @@ class Survey:
     tallies: Mapping[str, Tally] = field(default_factory=dict)  # by rule id, of the rules that need one
     keys: Mapping[str, tuple[pl.DataFrame, ...]] = field(default_factory=dict)  # by rule id: names of keys
     facts: Mapping[str, Fact] = field(default_factory=dict)  # by rule id: what its column comes to
+    answers: Mapping[str, Answered] = field(default_factory=dict)  # by rule id, of rules that are asked apart
     columns: tuple[str, ...] = ()  # of the table, the envelope's not among them
     types: Mapping[str, pl.DataType] = field(default_factory=dict)  # of the columns that aggregates ask
 
@@ -70,6 +80,7 @@ class Survey:
             tallies={i: self.tallies.get(i, Tally()) + other.tallies.get(i, Tally()) for i in ids},
             keys={i: (*self.keys.get(i, ()), *other.keys.get(i, ())) for i in unique},
             facts=both,
+            answers={**self.answers, **other.answers},
             columns=self.columns or other.columns,
             types={**self.types, **other.types},
         )
@@ -78,8 +89,8 @@ class Survey:
         """Equal where the facts are, in whatever order they were gathered."""
         if not isinstance(other, Survey):
             return NotImplemented
-        plain = (self.rows, self.tombstones, dict(self.tallies), dict(self.facts)) == (
-            other.rows, other.tombstones, dict(other.tallies), dict(other.facts))  # fmt: skip
+        plain = (self.rows, self.tombstones, dict(self.tallies), dict(self.facts), dict(self.answers)) == (
+            other.rows, other.tombstones, dict(other.tallies), dict(other.facts), dict(other.answers))  # fmt: skip
         mine, yours = self._sorted, other._sorted
         return plain and mine.keys() == yours.keys() and all(mine[i].equals(yours[i]) for i in mine)
 
@@ -101,6 +112,8 @@ class Survey:
 
     def tally(self, rule: Rule) -> Tally:
         """The rule's tally over the slice."""
+        if rule.kind.apart:
+            return self.answers[rule.id].tally if rule.id in self.answers else Tally()
         if rule.kind.unique:
             considered = sum(part.height for part in self.keys.get(rule.id, ()))
             twice = self.duplicates.get(rule.id)
@@ -109,6 +122,8 @@ class Survey:
 
     def knows(self, rule: Rule) -> bool:
         """True where the survey holds what judging by this rule needs."""
+        if rule.kind.apart:
+            return rule.id in self.answers
         if rule.kind.unique:
             return rule.id in self.keys
         if rule.kind.aggregate is not None:
@@ -119,7 +134,7 @@ class Survey:
 def survey(batch: pa.RecordBatch, rules: Rules) -> Survey:
     """The facts of one batch. Raises Blocked where a rule cannot be asked."""
     frame, asked = questions(batch, rules)
-    counted = [q for q in asked if q.rule.tallied and not q.rule.kind.unique]
+    counted = [q for q in asked if q.rule.tallied and not q.rule.kind.unique and not q.rule.kind.apart]
     alive = frame.select(ALIVE.sum()).item() or 0
     tallies: dict[str, Tally] = {}
     if counted:

@@ -1,4 +1,8 @@
-"""The process in which Great Expectations runs: what to ask on standard input, the outcomes on the last line."""
+"""The process in which Great Expectations runs.
+
+On standard input: what to ask, as a line of JSON, then the data as an Arrow stream. On standard output, in the
+last line: the outcomes. It ends with 3 where its memory does not suffice.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +13,19 @@ import sys
 import warnings
 from typing import Any
 
+NO_MEMORY = 3
+
 
 def main() -> None:
-    asked = json.loads(sys.stdin.buffer.read())
+    asked = json.loads(sys.stdin.buffer.readline())
     room = asked["mib"] * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (room, room))
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
-    told = outcomes(asked)
+    try:
+        told = outcomes(asked)
+    except MemoryError:
+        sys.exit(NO_MEMORY)
     sys.stdout.write("\n" + json.dumps(told, ensure_ascii=False, default=_plain) + "\n")
 
 
@@ -27,7 +36,7 @@ def outcomes(asked: dict[str, Any]) -> list[dict[str, Any]]:
 
     import quality.gx.expectations  # noqa: F401
 
-    with pa.OSFile(asked["data"], "rb") as source, pa.ipc.open_file(source) as reader:
+    with pa.ipc.open_stream(sys.stdin.buffer) as reader:
         frame = reader.read_all().to_pandas(date_as_object=True)
     rows = frame.pop("_row")
     context = great_expectations.get_context(mode="ephemeral")
@@ -42,6 +51,12 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else str(value)
 
 
+def _raised(info: Any) -> bool:
+    """Whether asking failed: what the library tells of it is of one failure, or of each by its metric."""
+    parts = [info] if "raised_exception" in info else list(info.values())
+    return any(p["raised_exception"] for p in parts)
+
+
 def _one(
     module: Any, batch: Any, one: dict[str, Any], rows: Any, frame: Any, key: str | None
 ) -> dict[str, Any]:
@@ -52,9 +67,11 @@ def _one(
     try:
         suite = module.ExpectationSuite(name="one", expectations=[{"type": one["type"], "kwargs": kwargs}])
         result = batch.validate(suite, result_format="COMPLETE").results[0]
+    except MemoryError:
+        raise
     except Exception as error:
         return {**head, "error": f"{type(error).__name__}: it cannot be loaded"}
-    if "'raised_exception': True" in str(result.exception_info):
+    if _raised(result.exception_info):
         return {**head, "error": "Great Expectations raised an exception"}
     found = result.result
     places = found.get("unexpected_index_list") or []
