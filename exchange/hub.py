@@ -66,6 +66,7 @@ from exchange.ledger import Break, Witness
 from exchange.lists import ListsDesk
 from exchange.migrations import migrate
 from exchange.pauses import Pauses
+from exchange.profiles import Profiles
 from exchange.recall import Recalls
 from exchange.reconcile import Reconciliation
 from exchange.releases import Releases
@@ -138,6 +139,7 @@ class Hub:
         self.findings = Findings(stores, clock)
         self.trends = Trends(stores, clock)
         self.reports = Reports(stores)
+        self.profiles = Profiles(stores, clock)
         self.scorecards = Scorecards(stores, clock)
         self.stages = Stages(stores, clock)
         self.whatif = WhatIf(stores, clock)

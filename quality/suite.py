@@ -11,13 +11,13 @@ from typing import Any
 
 from catalog.errors import Problem
 from catalog.verdict import BLOCK, ERROR, WARN
-from quality import kinds, regex
+from quality import acceptance, kinds, regex
 from quality.kind import Kind
 
 Sentence = tuple[str, str]
 _SUITE = {"name", "expectations", "meta", "id", "notes"}
 _EXPECTATION = {"type", "kwargs", "meta", "id", "notes", "description", "severity", "rendered_content"}
-_LEISHU = {"severity", "title", "title_en", "dimensions"}
+_LEISHU = {"severity", "title", "title_en", "dimensions"} | acceptance.KEYS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,12 +81,13 @@ def _lines(text: str) -> list[int]:
     return lines
 
 
-def _meta(meta: Any, kind: Kind) -> tuple[dict[str, Any], list[Sentence]]:
+def _meta(given: dict[str, Any], kind: Kind, drafts: bool) -> tuple[dict[str, Any], list[Sentence]]:
     """What ``meta.leishu`` says, and what is wrong with it."""
+    meta = given.get("meta") or {}
     own = meta.get("leishu", {}) if isinstance(meta, dict) else None
     if not isinstance(own, dict):
         return {}, [("meta.leishu 须是对象", "meta.leishu must be an object")]
-    wrong: list[Sentence] = []
+    wrong: list[Sentence] = acceptance.wrong(given, own, drafts=drafts)
     extra = sorted(set(own) - _LEISHU)
     if extra:
         wrong.append(
@@ -113,7 +114,9 @@ def _meta(meta: Any, kind: Kind) -> tuple[dict[str, Any], list[Sentence]]:
     return {"severity": severity, "dimensions": dimensions, **titles}, wrong
 
 
-def _expectation(index: int, line: int, given: Any) -> tuple[Expectation | None, list[Sentence]]:
+def _expectation(
+    index: int, line: int, given: Any, drafts: bool
+) -> tuple[Expectation | None, list[Sentence]]:
     if not isinstance(given, dict):
         return None, [("每条规则须是对象", "an expectation is an object")]
     wrong: list[Sentence] = [
@@ -126,7 +129,7 @@ def _expectation(index: int, line: int, given: Any) -> tuple[Expectation | None,
     kwargs = given.get("kwargs")
     if not isinstance(kwargs, dict):
         return None, [*wrong, ("kwargs 须是对象", "kwargs must be an object")]
-    own, said = _meta(given.get("meta") or {}, kind)
+    own, said = _meta(given, kind, drafts)
     wrong += [*said, *kinds.check(kind, kwargs)]
     if wrong:
         return None, wrong
@@ -136,17 +139,22 @@ def _expectation(index: int, line: int, given: Any) -> tuple[Expectation | None,
                        mostly=1.0 if mostly is None else float(mostly), **own), []  # fmt: skip
 
 
-def _problems(data: Any, lines: list[int]) -> Iterator[tuple[int, Sentence] | Expectation]:
+def _problems(data: Any, lines: list[int], drafts: bool) -> Iterator[tuple[int, Sentence] | Expectation]:
     for index, (given, line) in enumerate(zip(data["expectations"], lines, strict=True)):
-        made, wrong = _expectation(index, line, given)
+        made, wrong = _expectation(index, line, given, drafts)
         for zh, en in wrong:
             yield line, (f"第 {index + 1} 条规则: {zh}", f"expectation {index + 1}: {en}")
         if made is not None:
             yield made
 
 
-def parse(text: str, *, file: str, name: str | None = None) -> tuple[Suite | None, list[Problem]]:
-    """(the suite, []) or (None, every problem, by the line of its expectation)."""
+def parse(
+    text: str, *, file: str, name: str | None = None, drafts: bool = False
+) -> tuple[Suite | None, list[Problem]]:
+    """(the suite, []) or (None, every problem, by the line of its expectation).
+
+    ``drafts``: for a trial that gates nothing, where a proposal that nobody has accepted may be asked too.
+    """
 
     def one(line: int, zh: str, en: str) -> tuple[None, list[Problem]]:
         return None, [Problem(file=file, line=line, zh=zh, en=en)]
@@ -167,7 +175,7 @@ def parse(text: str, *, file: str, name: str | None = None) -> tuple[Suite | Non
                    f"name must equal the file's name: {data.get('name')} is not {name}")  # fmt: skip
     if not data["expectations"]:
         return one(1, "规则集是空的", "the suite is empty")
-    found = list(_problems(data, _lines(text)))
+    found = list(_problems(data, _lines(text), drafts))
     problems = [Problem(file=file, line=f[0], zh=f[1][0], en=f[1][1]) for f in found if isinstance(f, tuple)]
     if problems:
         return None, problems
@@ -182,12 +190,13 @@ def parted(text: str, *, file: str) -> tuple[Suite | None, dict[int, dict[str, A
     """(what our engine runs, what Great Expectations is to be asked by place in the file, every problem).
 
     Asked there: its own types that we do not have, and patterns that our engine cannot compile but Python can.
+    Proposals may be among them: this is for trying a suite on a file, where it gates nothing.
     """
     try:
         data = json.loads(text)
         given = list(data["expectations"])
     except (ValueError, TypeError, KeyError):
-        made, problems = parse(text, file=file)
+        made, problems = parse(text, file=file, drafts=True)
         return made, {}, problems
     own, apart = [], {}
     for index, one in enumerate(given):
@@ -198,7 +207,7 @@ def parted(text: str, *, file: str) -> tuple[Suite | None, dict[int, dict[str, A
     if not own:
         return None, apart, []
     plain = json.dumps({**data, "expectations": [one for _, one in own]}, ensure_ascii=False)
-    made, problems = parse(plain if apart else text, file=file)
+    made, problems = parse(plain if apart else text, file=file, drafts=True)
     if made is None:
         return None, apart, problems
     numbered = zip((index for index, _ in own), made.expectations, strict=True)

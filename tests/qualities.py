@@ -10,13 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 
+from catalog import envelope
 from exchange.findings import Found, Ran, Taken
 from exchange.scorecards import Behind, Dispute
 from exchange.stages import Stage
 from exchange.trends import Day, FieldFigures, Known, Series
 from quality.assessment import Assessment, Result, Statement, of_results
 from quality.bundle import Recomputed, lines, packed, recompute
+from quality.draft import Source, drafted, text_of
+from quality.gx.reference import shipped_known
+from quality.profile import asking, of_batches
+from quality.profile_terms import shipped
+from quality.propose import propose
 from quality.report import Heading, Report, report
 from quality.scorecard import Scorecard, Tally, Weights, canonical, scorecard
 from quality.trend import Usual
@@ -32,6 +39,8 @@ WEIGHTS = Weights(
 )
 LINES: dict[str, list[str]] = {
     "quality judge": ["quality", "judge", "data.csv", "--suite", "suite.json"],
+    "quality profile": ["quality", "profile", "data.csv"],
+    "quality accept": ["quality", "accept", "draft.json", "--all", "--by", "赵六", "--out", "accepted.json"],
     "quality report": ["quality", "report", "a.b.collect/2026100800001"],
     "quality scorecard": ["quality", "scorecard", "2026-10", "--sender", "a"],
     "quality publish": ["quality", "publish", "2026-10"],
@@ -71,6 +80,17 @@ def home(folder: Path) -> None:
     (folder / "data.csv").write_text("code\na\n", encoding="utf-8")
     one = {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "code"}}
     (folder / "suite.json").write_text(json.dumps({"name": "s", "expectations": [one]}), encoding="utf-8")
+    (folder / "draft.json").write_text(draft(), encoding="utf-8")
+
+
+def draft() -> str:
+    """Of a column that is never empty."""
+    schema = pa.schema([(envelope.ROW, pa.int64()), (envelope.OP, pa.string()), ("code", pa.string())])
+    rows = [{envelope.ROW: i, envelope.OP: "i", "code": f"甲{i}"} for i in range(99)]
+    asked = asking(schema, shipped(), shipped_known(AT.date()))
+    made = propose(of_batches([pa.RecordBatch.from_pylist(rows, schema=schema)], asked), asked)
+    source = Source(name="data.csv", rows=99, whole=True, at=AT, terms="default")
+    return text_of(drafted(made.proposals, name="draft", source=source))
 
 
 def bundle() -> bytes:

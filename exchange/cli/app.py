@@ -29,7 +29,7 @@ from exchange.cli.frame import (
 )
 from exchange.cli.identity import identity
 from exchange.cli.keys import keys
-from exchange.cli.quality_stages import quality
+from exchange.cli.quality_profile import quality
 from exchange.cli.quarantine import quarantine
 from exchange.cli.task import Task
 

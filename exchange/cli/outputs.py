@@ -27,6 +27,7 @@ from exchange.cli.impact_outputs import CatalogApproved, CatalogDiffed, CatalogP
 from exchange.cli.keys_outputs import KeysExport, KeysList, KeysRotate
 from exchange.cli.lists_outputs import CatalogLists
 from exchange.cli.papers_outputs import CatalogExport, CatalogImport
+from exchange.cli.profile_outputs import QualityAccept, QualityProfile
 from exchange.cli.quality_outputs import (
     QualityAnomalies,
     QualityAnomaly,
@@ -459,6 +460,8 @@ COMMANDS: tuple[tuple[str, type], ...] = (
     ("catalog diff", CatalogDiffed),
     ("catalog approve", CatalogApproved),
     ("quality judge", QualityJudge),
+    ("quality profile", QualityProfile),
+    ("quality accept", QualityAccept),
     ("quality report", QualityReport),
     ("quality scorecard", QualityScorecard),
     ("quality publish", QualityScorecard),
