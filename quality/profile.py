@@ -46,7 +46,7 @@ _TEXT: Mapping[str, tuple[str, dict[str, Any]]] = {
     MASKED: ("not_be_masked", {}),
 }
 _BOTH = "either_value_is_missing"
-_SEED = 0x7072
+_SEED, _TIMES = 0x7072, "_times"  # no column of the data begins so
 _SOME = 65_536  # rows that are looked at together
 
 
@@ -340,7 +340,7 @@ def _column(given: pl.Series, kind: pl.DataType, asked: Asked) -> Column:
         low=there.min() if ordered and len(there) else None,
         high=there.max() if ordered and len(there) else None,
         lengths=_lengths(there, terms.lengths_counted) if kind == pl.String else {},
-        values=dict(there.value_counts().iter_rows()) if few else None if len(there) else {},
+        values=dict(there.value_counts(name=_TIMES).iter_rows()) if few else None if len(there) else {},
         distinct=Distinct(hashes=hashed.head(KEPT).to_numpy().astype(np.uint64)),
         likes=_likes(there, asked) if kind.is_integer() and len(there) else {},
     )
@@ -348,7 +348,7 @@ def _column(given: pl.Series, kind: pl.DataType, asked: Asked) -> Column:
 
 def _lengths(there: pl.Series, most: int) -> dict[int, int]:
     long = there.str.len_chars().cast(pl.Int64).clip(0, most + 1)
-    return dict(long.value_counts().iter_rows())
+    return dict(long.value_counts(name=_TIMES).iter_rows())
 
 
 def _likes(there: pl.Series, asked: Asked) -> dict[str, int]:
