@@ -50,6 +50,11 @@ _SEED, _TIMES = 0x7072, "_times"  # no column of the data begins so
 _SOME = 65_536  # rows that are looked at together
 
 
+def key_of(name: str, *columns: str) -> str:
+    """What a probe is called among others."""
+    return "\x1f".join((name, *columns))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Probe:
     """A rule that is counted, whether or not it comes to be proposed."""
@@ -60,7 +65,7 @@ class Probe:
 
     @property
     def key(self) -> str:
-        return f"{self.name}/{','.join(self.columns)}"
+        return key_of(self.name, *self.columns)
 
 
 @dataclass(frozen=True, kw_only=True)

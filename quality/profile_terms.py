@@ -12,6 +12,10 @@ from catalog import declaration
 from catalog.errors import DeclarationError
 from quality import regex
 
+TAKEN = (
+    "required", "blank", "masked", "person_name", "code_table", "uscc", "id_number", "address_code", "phone",
+    "document_number", "set", "length", "range", "unique", "ordered",
+)  # what is looked for in any case  # fmt: skip
 SHIPPED = Path(__file__).with_name("profiles") / "default.yaml"
 
 
@@ -76,6 +80,9 @@ class ProfileTerms:
             raise ValueError("least_rows, seen_often, set_values and duplicates_counted are 2 at the least")
         if self.values_counted < self.set_values:
             raise ValueError("values_counted is set_values at the least")
+        names = [f.name for f in self.forms]
+        if len({*names, *TAKEN}) < len(names) + len(TAKEN):
+            raise ValueError(f"the names of forms differ, and are none of {', '.join(TAKEN)}")
         for pattern in (self.person_name, *(f.pattern for f in self.forms)):
             wrong = regex.problem(pattern)
             if wrong:

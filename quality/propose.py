@@ -171,18 +171,18 @@ class _Work:
         if one.considered and not there:
             self._near((name,), of.REQUIRED, one, "整列为空", "the whole column is empty")
             return
-        self._weigh(self.asked.by_key[f"{of.REQUIRED}/{name}"], one, "complete", "不能为空", "must not be missing",
+        self._weigh(self.asked.by_key[of.key_of(of.REQUIRED, name)], one, "complete", "不能为空", "must not be missing",
                     "齐全", "are there")  # fmt: skip
 
     def _blank(self, name: str) -> None:
         blank = self.showing.tally(of.BLANK, name)
         if blank.considered:
-            self._weigh(self.asked.by_key[f"{of.BLANK}/{name}"], blank, "complete", "不能只有空白", "must not be blank",
+            self._weigh(self.asked.by_key[of.key_of(of.BLANK, name)], blank, "complete", "不能只有空白", "must not be blank",
                         "不是空白", "are not blank")  # fmt: skip
 
     def _texts(self, name: str) -> bool:
         """The checks of the field, then forms of writing; whether one is proposed."""
-        if f"{of.CODED}/{name}" in self.asked.by_key and self._check(of.CODED, name):
+        if of.key_of(of.CODED, name) in self.asked.by_key and self._check(of.CODED, name):
             return True
         for probe in (of.USCC, of.ID, of.PHONE, of.DOCUMENT):
             if self._check(probe, name):
@@ -190,7 +190,7 @@ class _Work:
                     self._check(of.ADDRESS, name)
                 return True
         for form in self.asked.terms.forms:
-            asked = self.asked.by_key[f"{form.name}/{name}"]
+            asked = self.asked.by_key[of.key_of(form.name, name)]
             if self._weigh(asked, self.showing.tally(form.name, name), "formal", form.title, form.title_en, "合这种写法",
                            "are written so"):  # fmt: skip
                 if form.name == "division":
@@ -200,12 +200,12 @@ class _Work:
 
     def _check(self, probe: str, *columns: str) -> bool:
         dimension, zh, en = _CHECKS[probe]
-        return self._weigh(self.asked.by_key[f"{probe}/{','.join(columns)}"], self.showing.tally(probe, *columns), dimension,
+        return self._weigh(self.asked.by_key[of.key_of(probe, *columns)], self.showing.tally(probe, *columns), dimension,
                            zh, en, "通过校验", "pass the check")  # fmt: skip
 
     def _unique(self, name: str) -> bool:
         """Whether its values, most of them, stand once."""
-        key = f"{of.UNIQUE}/{name}"
+        key = of.key_of(of.UNIQUE, name)
         names = self.made.keys.get(key)
         tally = None if names is None else names.tally
         if tally is None or not tally.considered:

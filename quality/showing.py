@@ -56,7 +56,7 @@ class Showing:
     _personal: dict[str, tuple[str, str] | None] = field(default_factory=dict)
 
     def tally(self, probe: str, *columns: str) -> Tally:
-        return self.made.tallies.get(f"{probe}/{','.join(columns)}", Tally())
+        return self.made.tallies.get(of.key_of(probe, *columns), Tally())
 
     def share(self, probe: str, name: str) -> float:
         one = self.tally(probe, name)
@@ -106,7 +106,7 @@ class Showing:
 
     def seen(self, name: str) -> Seen:
         column, there, terms = self.made.columns.get(name, Column()), self.there(name), self.asked.terms
-        names = self.made.keys.get(f"{of.UNIQUE}/{name}")
+        names = self.made.keys.get(of.key_of(of.UNIQUE, name))
         tally = None if names is None else names.tally
         count = names.count if names is not None else None
         exact = column.values is not None or count is not None or column.distinct.exact
