@@ -23,6 +23,7 @@ from catalog.errors import Problem
 from catalog.platform import Platform
 from catalog.subject import IdentityTerms
 from exchange import declarations, documents
+from exchange.notice import Subscription
 from exchange.route import Route
 from exchange.settings import ROOT
 from mappings.codemap import load_code_map
@@ -48,6 +49,7 @@ PLACES: dict[str, type] = {  # a home's folder: the declarations in it
     "quality/schemes": Scheme,
     "quality/weights": Weights,
     "quality/baselines": Baseline,
+    "notices": Subscription,
 }
 
 

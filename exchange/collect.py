@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from catalog import conform, envelope, verdict
 from catalog.errors import Blocked
-from exchange import assessments, batches, cases, drifts, figures, holdings
+from exchange import assessments, batches, cases, drifts, figures, holdings, telling
 from exchange.batch import Counts
 from exchange.batches import Batch
 from exchange.declarations import Way
@@ -138,6 +138,10 @@ def _block(work: _Work, token: int, error: Blocked) -> None:
         cases.open_case(connection, "blocked", way.route.id, batch.id, batch.name, {}, at=work.at)
         facts = {"route": way.route.id, "batch": batch.id, "assessments": kept_as}
         entries.append(Entry(kind="batch_blocked", subject=batch.name, facts=facts))
+        if not batch.unit.startswith(REPLAY):  # whoever replays is told at once
+            why = (error.zh, error.en)
+            telling.tell(connection, work.stores.declarations, lambda: [telling.of_gate(
+                way, name=batch.name, number=batch.number, why=why, assessed=assessed)], at=work.at)  # fmt: skip
 
 
 def _assessed(work: _Work) -> list[Assessment]:

@@ -39,10 +39,12 @@ from exchange.homefiles import (
     check_clocks,
     check_contracts,
     check_entries,
+    check_notices,
     check_platforms,
     check_schemes,
     check_weights,
 )
+from exchange.notice import Subscription
 from exchange.route import Node, Route
 from exchange.settings import ROOT
 from exchange.thresholds import unknown
@@ -130,6 +132,7 @@ class Declarations:
     schemes: MappingType[str, Scheme]
     weights: MappingType[str, Weights]
     baselines: MappingType[str, Baseline]
+    notices: MappingType[str, Subscription]
     problems: tuple[Problem, ...]
     disabled: MappingType[str, tuple[Problem, ...]]  # route id: why it does not run
 
@@ -255,6 +258,8 @@ def read(
     check_weights(r, weights, schemes)
     baselines = r.over("baseline", Baseline, "quality/baselines", "quality/baselines")
     check_baselines(r, baselines, contracts, clocks)
+    notices = r.all("notice", Subscription, "notices")
+    check_notices(r, notices)
     check_platforms(r, platforms, registry)
     check_entries(r, entries, contracts, codes or CodeTables.empty(), authorities)
     check_agreements(r, agreements, entries, contracts, platforms)
@@ -306,6 +311,7 @@ def read(
         schemes=schemes,
         weights=weights,
         baselines=baselines,
+        notices=notices,
         problems=tuple(sorted(set(r.problems))),
         disabled=disabled,
     )

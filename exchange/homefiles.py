@@ -19,6 +19,8 @@ from catalog.errors import Problem
 from catalog.platform import Platform
 from connectors.registry import Registry
 from exchange.compiled import Compiled
+from exchange.notice import Subscription
+from exchange.notice import faults as notice_faults
 from exchange.settings import ROOT
 from mappings.convert import RULES as READ
 from mappings.mapper import CODE_UNMAPPED
@@ -245,6 +247,19 @@ def check_baselines(
         r.report("baseline", one.id, found)
         if found:
             baselines.pop(one.id)
+
+
+def check_notices(r: HomeFiles, notices: dict[str, Subscription]) -> None:
+    """Nothing is told by a subscription that names what is not declared. What is declared wrongly may be named."""
+    routes, platforms, schemes = (
+        {id for k, id in r.paths if k == n} for n in ("route", "platform", "scheme")
+    )
+    for one in list(notices.values()):
+        wrong = notice_faults(one, routes=routes, platforms=platforms, schemes=schemes)
+        found = [r.at("notice", one.id, k, *why) for k, why in wrong]
+        r.report("notice", one.id, found)
+        if found:
+            notices.pop(one.id)
 
 
 def check_schemes(

@@ -65,6 +65,7 @@ from exchange.lags import Lags
 from exchange.ledger import Break, Witness
 from exchange.lists import ListsDesk
 from exchange.migrations import migrate
+from exchange.notices import Notices
 from exchange.pauses import Pauses
 from exchange.profiles import Profiles
 from exchange.recall import Recalls
@@ -138,6 +139,7 @@ class Hub:
         self.lists = ListsDesk(stores, clock)
         self.findings = Findings(stores, clock)
         self.trends = Trends(stores, clock)
+        self.notices = Notices(stores, clock)
         self.reports = Reports(stores)
         self.profiles = Profiles(stores, clock)
         self.scorecards = Scorecards(stores, clock)

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, upd
 
 from catalog.calendar import CHINA
 from catalog.errors import NotAuthorised, Refused, Unreadable
-from exchange import approval, assessments, cases
+from exchange import approval, assessments, cases, telling
 from exchange.ledger import Entry
 from exchange.quality_tables import assessments as heads
 from exchange.quality_tables import contests_of_scores as contests
@@ -150,6 +150,8 @@ class Scorecards:
                 "weights": weights.id, "approved_by": weights.approved_by, "left_out": made.left_out, "by": by,
             }  # fmt: skip
             entries.append(Entry(kind=PUBLISHED, subject=f"{month}/{scheme}", facts=facts))
+            declared = self._stores.declarations
+            telling.tell(connection, declared, lambda: telling.of_scores(declared, made), at=at)
         return made
 
     def opened(self, month: str, sender: str, *, contract: str | None = None, dimension: str | None = None,

@@ -28,6 +28,7 @@ from exchange import (
     register,
     signatures,
     standings,
+    telling,
 )
 from exchange.batch import Counts
 from exchange.batches import Batch, Scan
@@ -338,6 +339,9 @@ def _decide(
             cases.open_case(
                 connection, leave.CASE, route, batch, made.name, {"decision": number, **gate}, at=at
             )
+            records = gate["records"]
+            telling.tell(connection, stores.declarations, lambda: [telling.of_hold(
+                way, name=made.name, number=made.number, decision=number, records=records)], at=at)  # fmt: skip
         facts = {
             "batch": batch,
             "route": route,

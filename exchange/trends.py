@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, select
 from catalog.calendar import CHINA, china_day
 from catalog.divisions import root_prefix
 from catalog.errors import Refused
-from exchange import cases
+from exchange import cases, telling
 from exchange.figures import kept
 from exchange.ledger import Entry
 from exchange.stores import Stores
@@ -232,9 +232,14 @@ class Trends:
         with self._stores.leased(ROUTE) as token:
             found = self._new(today)
             with self._stores.closing(ROUTE, token, batch=None, at=at) as (connection, entries):
+                declared, opened = self._stores.declarations, []
                 for id, clock, facts in found:
-                    due = self._stores.declarations.due(clock, at) if clock else None
-                    cases.open_case(connection, CASE, ROUTE, None, id, facts, at=at, due=due)
+                    due = declared.due(clock, at) if clock else None
+                    case = cases.open_case(connection, CASE, ROUTE, None, id, facts, at=at, due=due)
+                    opened.append((case, id, facts))
+                telling.tell(
+                    connection, declared, lambda: [telling.of_anomaly(declared, *o) for o in opened], at=at
+                )
                 if found:
                     told = {"until": today.isoformat(), "found": [id for id, _, _ in found]}
                     entries.append(Entry(kind=FOUND, subject=ROUTE, facts=told))

@@ -29,6 +29,7 @@ from exchange.cli.frame import (
 )
 from exchange.cli.identity import identity
 from exchange.cli.keys import keys
+from exchange.cli.notice import notice
 from exchange.cli.quality_profile import quality
 from exchange.cli.quarantine import quarantine
 from exchange.cli.task import Task
@@ -51,6 +52,7 @@ app.add_typer(canary, name="canary")
 app.add_typer(identity, name="identity")
 app.add_typer(keys, name="keys")
 app.add_typer(quality, name="quality")
+app.add_typer(notice, name="notice")
 
 
 def _version(asked: bool) -> None:

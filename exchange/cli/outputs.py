@@ -26,6 +26,7 @@ from exchange.cli.identity_outputs import (
 from exchange.cli.impact_outputs import CatalogApproved, CatalogDiffed, CatalogProposed
 from exchange.cli.keys_outputs import KeysExport, KeysList, KeysRotate
 from exchange.cli.lists_outputs import CatalogLists
+from exchange.cli.notice_outputs import NoticeList, NoticeSend, NoticeTest
 from exchange.cli.papers_outputs import CatalogExport, CatalogImport
 from exchange.cli.profile_outputs import QualityAccept, QualityProfile
 from exchange.cli.quality_outputs import (
@@ -481,6 +482,9 @@ COMMANDS: tuple[tuple[str, type], ...] = (
     ("quality anomalies", QualityAnomalies),
     ("quality anomaly", QualityAnomaly),
     ("quality explain", QualityAnomaly),
+    ("notice list", NoticeList),
+    ("notice send", NoticeSend),
+    ("notice test", NoticeTest),
     ("identity propose", IdentityPropose),
     ("identity links", IdentityLinks),
     ("identity show", IdentityLink),

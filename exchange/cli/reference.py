@@ -23,6 +23,7 @@ from catalog.interchange.fieldtable import TYPES
 from catalog.platform import Platform
 from catalog.shape import Field
 from exchange.homefiles import HomeFiles
+from exchange.notice import Subscription
 from exchange.route import Node, Route
 from exchange.settings import ROOT
 from mappings.mapping import Mapping as MappingSpec
@@ -37,6 +38,7 @@ KINDS: dict[str, type] = {
     "node": Node, "platform": Platform, "contract": Contract, "layout": Layout, "entry": Entry,
     "agreement": Agreement, "mapping": MappingSpec, "route": Route, "clock": Clock, "authority": Authority,
     "audit": Audit, "scheme": Scheme, "weights": Weights, "baseline": Baseline,
+    "notice": Subscription,
 }  # fmt: skip
 _TABLE = re.compile(r"CT_[A-Z_]+")
 _HEAD = """\

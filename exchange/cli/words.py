@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from catalog.errors import say
+from exchange import noticewords
 
 Titles = Mapping[str, tuple[str, str]]
 
@@ -144,9 +145,14 @@ FINDING_STEPS: Titles = MappingProxyType({
     "evidence": ("取证", "evidence"), "rectify": ("整改", "rectify"), "close": ("销号", "close"),
     "dismiss": ("排除", "dismiss"),
 })  # fmt: skip
-MEASURES: Titles = MappingProxyType({
-    "volume": ("数据量", "volume"), "nulls": ("空值率", "null share"), "distinct": ("不同值占比", "distinct share"),
-    "freshness": ("新鲜度", "freshness"), "distribution": ("代码分布", "distribution of codes"),
+MEASURES: Titles = noticewords.MEASURES
+NOTICES: Titles = MappingProxyType({
+    "waiting": ("待发", "waiting"), "over": ("超出限额, 待合并", "over the limit"), "gathered": ("已合并", "gathered"),
+    "sent": ("已发出", "sent"), "failed": ("已放弃", "given up"),
+})  # fmt: skip
+NOTICE_KINDS: Titles = MappingProxyType({
+    "gate": ("受阻的批次", "blocked batch"), "score": ("评分", "mark"), "anomaly": ("异常波动", "anomaly"),
+    "digest": ("合并的通知", "digest"),
 })  # fmt: skip
 ANOMALIES: Titles = MappingProxyType(
     {"open": ("待说明", "to be explained"), "closed": ("已说明", "explained")}

@@ -66,7 +66,7 @@ from exchange.views import BatchRow, Copy, Event, QuarantineRow, Refusal, RouteS
 from exchange.whatif import CatalogDiff, ChangeSeen, Moved, ShapeDiff, Signed
 from exchange.workplace import Replayed
 from exchange.workview import Group, Reach, Trial
-from tests import qualities
+from tests import noticings, qualities
 
 AT = datetime(2026, 3, 1, 16, 30, 5, tzinfo=UTC)  # 00:30:05 of the next day in Asia/Shanghai
 UID = "8c7ad8cf-3d1f-5b0e-9d0c-0f6f4d8f7a11"
@@ -696,6 +696,10 @@ class FakeHub:
         return qualities.Trends()
 
     @property
+    def notices(self) -> noticings.Notices:
+        return noticings.Notices()
+
+    @property
     def dossiers(self) -> FakeIdentities:
         return FakeIdentities(self)
 
@@ -894,6 +898,7 @@ LINES = {
     "catalog lists": ["catalog", "lists"],
     "catalog check": ["catalog", "check", "hazard.odcs.yaml"],
     **qualities.LINES,
+    **noticings.LINES,
     "identity propose": ["identity", "propose"],
     "identity links": ["identity", "links"],
     "identity show": ["identity", "show", "4"],

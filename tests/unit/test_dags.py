@@ -85,6 +85,7 @@ def test_they_load_without_error_and_without_weight(loaded: dict[str, Any]) -> N
         "canary",
         "audit",
         "stages",
+        "notices",
     }
     assert loaded["heavy"] == []
     for dag in loaded["dags"].values():
@@ -145,4 +146,5 @@ def test_wrong_declarations_are_named_by_file_and_line_and_the_sound_dags_stay(t
         "canary",
         "audit",
         "stages",
+        "notices",
     }

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from exchange import identity_tables, quality_tables, tables
+from exchange import identity_tables, notice_tables, quality_tables, tables
 from exchange.database import Database
 from exchange.migrations import downgrade, migrate
 
@@ -48,7 +48,7 @@ def test_the_migrated_tables_are_those_of_the_code(database_url: str) -> None:
             },
         )
         assert (
-            identity_tables.metadata is quality_tables.metadata is tables.metadata
+            identity_tables.metadata is quality_tables.metadata is notice_tables.metadata is tables.metadata
         )  # once they are imported
         assert compare_metadata(context, tables.metadata) == []
     downgrade(database, "base")
