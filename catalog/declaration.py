@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -150,7 +150,7 @@ def _short(message: str) -> str:
 
 
 def _schema_problems(kind: type, data: Any, node: yaml.Node, file: str) -> Iterator[Problem]:
-    for error in _validator(kind).iter_errors(data):
+    for error in _inside(_validator(kind).iter_errors(data)):
         path = list(error.absolute_path)
         at = ".".join(str(p) for p in path) or "-"
         if error.validator == "additionalProperties":
@@ -164,6 +164,17 @@ def _schema_problems(kind: type, data: Any, node: yaml.Node, file: str) -> Itera
         word = _WORDS.get(why, "不符合规定")
         message = _short(error.message)
         yield Problem(file=file, line=_line(node, path), zh=f"{at}: {word}: {message}", en=f"{at}: {message}")
+
+
+def _inside(errors: Iterable[Any]) -> Iterator[Any]:
+    """The errors; of a part that may be null and is there, those inside of it, which name its keys."""
+    for error in errors:
+        kinds = error.schema.get("anyOf", []) if error.validator == "anyOf" else []
+        whole = [i for i, k in enumerate(kinds) if k != {"type": "null"}]
+        if len(whole) == 1 and len(kinds) == 2 and isinstance(error.instance, dict):
+            yield from _inside(e for e in error.context if e.schema_path[0] == whole[0])
+        else:
+            yield error
 
 
 def _steps(message: str) -> list[Any]:
