@@ -36,6 +36,10 @@ def approved(place: Place) -> None:
     told = {"id": "seven", "scheme": "seven", "title": "权重", "weights": {"规范性": 3, "完整性": 1}, "valid_from": "2026-01-01",
             "approved_by": "省局", "approved_on": "2026-01-05", "document": "浙气发〔2026〕1号", "basis": "A"}  # fmt: skip
     file.write_text(yaml.safe_dump(told, allow_unicode=True), encoding="utf-8")
+    hook = {"url": "https://127.0.0.1:1/", "credential": "none"}
+    told = {"id": "duty", "title": "值班", "events": ["score"], "score": {"below": 100}, "webhook": hook}
+    (place.home / "notices").mkdir()
+    (place.home / "notices/duty.yaml").write_text(yaml.safe_dump(told), encoding="utf-8")
 
 
 def test_a_month_is_published_disputed_corrected_opened_and_exported(place: Place) -> None:
@@ -76,6 +80,11 @@ def test_a_month_is_published_disputed_corrected_opened_and_exported(place: Plac
         assert desk.of("2026-03") == first, "what is published stands until it is published again"
         assert desk.export("2026-03", by="王五")[0] == content, "what was published is what is given away"
         second = desk.publish("2026-03", by="王五")
+        (notice,) = hub.notices.listed()  # of the first version alone: one event, one notice
+        assert (notice.kind, notice.command) == (
+            "score",
+            "leishu quality scorecard 2026-03 --scheme seven --sender county",
+        )
         assert (second.version, len(second.left_out)) == (2, 1)
         assert second.rows[0].score is not None
         assert float(second.rows[0].score) > float(row.score)

@@ -217,6 +217,10 @@ DEPOT = {"name": "弹药库", "lon": "120.123456", "lat": "30.123456"}
 
 def test_so_many_exact_places_wait_for_a_person(desk: Desk) -> None:
     more(desk, **PLACES)
+    (desk.settings.home / "notices").mkdir()
+    (desk.settings.home / "notices/duty.yaml").write_text("id: duty\n")
+    hook = {"url": "https://127.0.0.1:1/", "credential": "none"}
+    desk.declare("notices/duty.yaml", title="值班", events=["gate"], routes=[SHARE], webhook=hook)
     desk.declare(NATION, gate=GATE)
     enter(desk, "A", "B", **DEPOT)
     enter(desk, "X", lon="120.5", lat="30.5")
@@ -227,6 +231,8 @@ def test_so_many_exact_places_wait_for_a_person(desk: Desk) -> None:
     (held,) = desk.entries("release_deferred")
     assert held["gate"] == {"records": 3, "new": 1, "from": 3}
     assert cases(desk, "gate") == ["open"]
+    (notice,) = desk.hub.notices.listed()
+    assert notice.zh == f"批次待放行: nation.{CONTRACT} {desk.hub.batches(route=SHARE, limit=1)[0].number}"
     (told,) = desk.hub.explain("C", "nation")
     assert (told.decision, told.note_en) == (held["decision"], "a person's release is waited for")
     assert [b.decision for b in desk.hub.batches(route=SHARE, limit=1)] == [held["decision"]]

@@ -162,6 +162,10 @@ def place(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
         (made.home / "quality/baselines/default.yaml").write_text(
             yaml.safe_dump(own, allow_unicode=True), encoding="utf-8"
         )
+        hook = {"url": "https://127.0.0.1:1/", "credential": "none"}
+        told = {"id": "duty", "title": "值班", "events": ["anomaly"], "webhook": hook}
+        (made.home / "notices").mkdir()
+        (made.home / "notices/duty.yaml").write_text(yaml.safe_dump(told), encoding="utf-8")
         for week, rows in enumerate((2, 3, 2, 3, 30)):
             for n in range(rows):
                 division = "330683" if n else "330602"
@@ -190,6 +194,9 @@ def test_what_stands_out_waits_for_somebody_who_knows_why(place: Place) -> None:
         done = hub.trends.explain("city/thing/volume", by="王五", reason="补报上月")
         assert (done.state, done.explained_by, done.reason) == ("closed", "王五", "补报上月")
         assert hub.trends.watch() == [], "explained for that day"
+        assert sorted(n.command for n in hub.notices.listed()) == [
+            f"leishu quality anomaly {id}" for id in sorted(found)
+        ]
         assert [k.id for k in hub.trends.anomalies()] == ["city/thing/nulls/contact"]
         assert len(hub.trends.anomalies(every=True)) == 2
         assert hub.verify(None) == []
