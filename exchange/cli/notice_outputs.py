@@ -27,3 +27,10 @@ class NoticeTest:
     """leishu notice test"""
 
     tested: Tested
+
+
+COMMANDS: tuple[tuple[str, type], ...] = (
+    ("notice list", NoticeList),
+    ("notice send", NoticeSend),
+    ("notice test", NoticeTest),
+)

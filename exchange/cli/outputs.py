@@ -13,6 +13,7 @@ from catalog.errors import Problem
 from connectors.seam import Step
 from exchange.acts import Skipped
 from exchange.backfill import Backfill
+from exchange.cli import notice_outputs
 from exchange.cli.agreement_outputs import AgreementLetter, AgreementRecall, AgreementsList, AgreementStep
 from exchange.cli.canary_outputs import CanaryRun
 from exchange.cli.checks_outputs import CatalogCheck
@@ -26,7 +27,6 @@ from exchange.cli.identity_outputs import (
 from exchange.cli.impact_outputs import CatalogApproved, CatalogDiffed, CatalogProposed
 from exchange.cli.keys_outputs import KeysExport, KeysList, KeysRotate
 from exchange.cli.lists_outputs import CatalogLists
-from exchange.cli.notice_outputs import NoticeList, NoticeSend, NoticeTest
 from exchange.cli.papers_outputs import CatalogExport, CatalogImport
 from exchange.cli.profile_outputs import QualityAccept, QualityProfile
 from exchange.cli.quality_outputs import (
@@ -482,9 +482,7 @@ COMMANDS: tuple[tuple[str, type], ...] = (
     ("quality anomalies", QualityAnomalies),
     ("quality anomaly", QualityAnomaly),
     ("quality explain", QualityAnomaly),
-    ("notice list", NoticeList),
-    ("notice send", NoticeSend),
-    ("notice test", NoticeTest),
+    *notice_outputs.COMMANDS,
     ("identity propose", IdentityPropose),
     ("identity links", IdentityLinks),
     ("identity show", IdentityLink),
