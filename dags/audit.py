@@ -1,4 +1,4 @@
-"""疑点线索、异常波动: every night the rules across records are asked of the register, and the days that are over are
+"""疑点线索、异常波动、应有与实有: every night the rules across records are asked of the register, and the days that are over are
 compared with usual ones; what is found waits for people."""
 
 from __future__ import annotations
@@ -21,6 +21,13 @@ def compare() -> int:
         return len(opened.trends.watch())
 
 
+@task
+def cover() -> dict[str, dict[str, int]]:
+    with hub() as opened:
+        done = [c for c in opened.coverages.run() if c.unasked is None]
+        return {c.denominator: {"expected": c.expected, "present": c.present} for c in done}
+
+
 with DAG(
     "audit",
     schedule=CronTriggerTimetable("10 4 * * *", timezone="Asia/Shanghai"),
@@ -29,3 +36,4 @@ with DAG(
 ):
     look()
     compare()
+    cover()

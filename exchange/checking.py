@@ -29,6 +29,7 @@ from exchange.settings import ROOT
 from mappings.codemap import load_code_map
 from mappings.mapping import Mapping
 from quality.audit import Audit
+from quality.coverage import Denominator
 from quality.scheme import Scheme
 from quality.scorecard import Weights
 from quality.trend import Baseline
@@ -50,6 +51,7 @@ PLACES: dict[str, type] = {  # a home's folder: the declarations in it
     "quality/weights": Weights,
     "quality/baselines": Baseline,
     "notices": Subscription,
+    "quality/denominators": Denominator,
 }
 
 

@@ -38,6 +38,7 @@ from exchange.homefiles import (
     check_baselines,
     check_clocks,
     check_contracts,
+    check_denominators,
     check_entries,
     check_notices,
     check_platforms,
@@ -53,6 +54,7 @@ from mappings.codemap import CodeMap, load_code_map
 from mappings.mapping import Mapping
 from quality.assessment import COLLECTION, PROCESSING, USE
 from quality.audit import Audit
+from quality.coverage import Denominator
 from quality.kind import Known
 from quality.rules import check as check_suite
 from quality.rules import compile as compile_suite
@@ -133,6 +135,7 @@ class Declarations:
     weights: MappingType[str, Weights]
     baselines: MappingType[str, Baseline]
     notices: MappingType[str, Subscription]
+    denominators: MappingType[str, Denominator]
     problems: tuple[Problem, ...]
     disabled: MappingType[str, tuple[Problem, ...]]  # route id: why it does not run
 
@@ -260,6 +263,8 @@ def read(
     check_baselines(r, baselines, contracts, clocks)
     notices = r.all("notice", Subscription, "notices")
     check_notices(r, notices)
+    denominators = r.over("denominator", Denominator, "quality/denominators", "quality/denominators")
+    check_denominators(r, denominators, contracts, routes)
     check_platforms(r, platforms, registry)
     check_entries(r, entries, contracts, codes or CodeTables.empty(), authorities)
     check_agreements(r, agreements, entries, contracts, platforms)
@@ -312,6 +317,7 @@ def read(
         weights=weights,
         baselines=baselines,
         notices=notices,
+        denominators=denominators,
         problems=tuple(sorted(set(r.problems))),
         disabled=disabled,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,10 +22,13 @@ from connectors.registry import Registry
 from exchange.compiled import Compiled
 from exchange.notice import Subscription
 from exchange.notice import faults as notice_faults
+from exchange.route import Route
 from exchange.settings import ROOT
 from mappings.convert import RULES as READ
 from mappings.mapper import CODE_UNMAPPED
 from quality.audit import Audit, unfit
+from quality.coverage import ARRIVALS, LIST, MEASURES, Denominator
+from quality.coverage import unfit as denominator_unfit
 from quality.leads import LEADS
 from quality.rules import REFERENCE
 from quality.scheme import Scheme, untagged
@@ -260,6 +264,60 @@ def check_notices(r: HomeFiles, notices: dict[str, Subscription]) -> None:
         r.report("notice", one.id, found)
         if found:
             notices.pop(one.id)
+def check_denominators(
+    r: HomeFiles,
+    denominators: dict[str, Denominator],
+    contracts: Mapping[str, Contract],
+    routes: Mapping[str, Route],
+) -> None:
+    """One that cannot be asked, or names what is not declared, is not asked."""
+    for one in list(denominators.values()):
+        wrong = denominator_unfit(one) or _astray(one, contracts, routes)
+        if wrong is not None:
+            key, why = wrong
+            r.report("denominator", one.id, [r.at("denominator", one.id, [key], *why)])
+            denominators.pop(one.id)
+
+
+def _astray(
+    one: Denominator, contracts: Mapping[str, Contract], routes: Mapping[str, Route]
+) -> tuple[str, tuple[str, str]] | None:
+    """What its options name that is not there, or is of no use to it."""
+    measure, options = MEASURES[one.measure], one.options
+    for id, names in measure.needs(options).items():
+        lacking = sorted(set(names) - set(contracts[id].names)) if id in contracts else []
+        if id not in contracts or lacking:
+            about = ", ".join(lacking) or id
+            return "options", (
+                f"没有数据标准或信息项: {about}",
+                f"there is no such contract or field: {about}",
+            )
+        sealed = sorted({f.name for f in contracts[id].fields if f.sensitivity == "L3"} & set(names))
+        if sealed:
+            return "options", (f"{sealed[0]} 密封, 不能比较", f"{sealed[0]} is sealed and cannot be compared")
+    if measure.beside == LIST and not re.fullmatch(r"\w[\w.-]*\.csv", options["list"]):
+        return "options", (
+            "options.list 须是 quality/lists 里的 CSV 文件名",
+            "options.list is the name of a CSV file in quality/lists",
+        )
+    if measure.beside in (None, LIST):
+        return None
+    route = routes.get(options["route"])
+    if route is None:
+        return "options", (f"没有交换任务 {options['route']}", f"there is no route {options['route']}")
+    if (route.direction == "collect") != (measure.beside == ARRIVALS):
+        return "options", (f"交换任务 {route.id} 的方向不合", f"route {route.id} goes the other way")
+    if options.get("contract", route.contract) != route.contract:
+        return "options", (
+            f"交换任务 {route.id} 交换的不是 {options['contract']}",
+            f"route {route.id} exchanges no {options['contract']}",
+        )
+    if options.get("field") and contracts[route.contract].by_name[options["field"]].type not in (
+        "date",
+        "datetime",
+    ):
+        return "options", (f"{options['field']} 不是日期", f"{options['field']} is no date")
+    return None
 
 
 def check_schemes(

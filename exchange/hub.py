@@ -52,6 +52,7 @@ from exchange.batch import Counts
 from exchange.callbacks import Callbacks
 from exchange.canary import Canaries
 from exchange.conflicts import Conflicts
+from exchange.coverages import Coverages
 from exchange.custody import Custody
 from exchange.database import Database
 from exchange.dispute import Disputes
@@ -140,6 +141,7 @@ class Hub:
         self.findings = Findings(stores, clock)
         self.trends = Trends(stores, clock)
         self.notices = Notices(stores, clock)
+        self.coverages = Coverages(stores, clock)
         self.reports = Reports(stores)
         self.profiles = Profiles(stores, clock)
         self.scorecards = Scorecards(stores, clock)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import (
     BigInteger,
     Column,
+    Date,
     ForeignKey,
     Identity,
     Index,
@@ -101,6 +102,18 @@ contests_of_scores = Table(  # a sender disputes a figure of a scorecard
     Column("answer", Text),
     Column("answered_by", Text),
     Column("answered_at", Instant),
+)
+coverages = Table(  # 应有与实有: what a denominator came to on a day
+    "coverages",
+    metadata,
+    Column("denominator", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("platform", Text, primary_key=True),  # that owes it; empty: nobody is named
+    Column("division", Text, primary_key=True),  # empty: none
+    Column("expected", BigInteger, nullable=False),
+    Column("present", BigInteger, nullable=False),
+    Column("missing", JSONB, nullable=False),  # names of things, the first of them
+    Column("at", Instant, nullable=False),
 )
 figures = Table(  # 批次统计: what the records of a batch come to, by division; counts that add up
     "figures",

@@ -23,6 +23,7 @@ FOUND = pl.Schema(
     {"one": pl.String, "other": pl.String}
 )  # uids; other is null where one record alone is meant
 Severity = Literal["warn", "error"]
+Sentence = tuple[str, str]  # Chinese, English
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,25 +111,29 @@ def audit(tables: Tables, rule: Audit, lead: Lead, asking: Asking) -> Audited:
     return Audited(audit=rule.id, asked=tables[lead.one].height, findings=findings)
 
 
-def unfit(rule: Audit, leads: Mapping[str, Lead]) -> tuple[str, str] | None:
+def unfit(rule: Audit, leads: Mapping[str, Lead]) -> Sentence | None:
     """What is wrong with a declared rule, (Chinese, English); None where it can be asked."""
     lead = leads.get(rule.lead)
     if lead is None:
         listed = "、".join(sorted(leads))
         return f"lead 须为 {listed} 之一", f"lead must be one of {', '.join(sorted(leads))}"
-    lacking = sorted(set(lead.options) - set(rule.options))
-    strange = sorted(set(rule.options) - set(lead.options))
+    return options_unfit(rule.options, lead.options)
+
+
+def options_unfit(given: Mapping[str, Any], wanted: Mapping[str, type]) -> Sentence | None:
+    """What is wrong with declared options, where each of ``wanted`` must be there and of its type."""
+    lacking, strange = sorted(set(wanted) - set(given)), sorted(set(given) - set(wanted))
     if lacking or strange:
-        return (f"options 须恰有 {'、'.join(sorted(lead.options)) or '零项'}: 缺 {'、'.join(lacking) or '无'}, 多 {'、'.join(strange) or '无'}",
-                f"options must be exactly {', '.join(sorted(lead.options)) or 'none'}: lacks {', '.join(lacking) or 'none'}, unknown {', '.join(strange) or 'none'}")  # fmt: skip
-    for name, wanted in lead.options.items():
-        given = rule.options[name]
-        number = wanted in (int, float) and isinstance(given, (int, float)) and not isinstance(given, bool)
+        return (f"options 须恰有 {'、'.join(sorted(wanted)) or '零项'}: 缺 {'、'.join(lacking) or '无'}, 多 {'、'.join(strange) or '无'}",
+                f"options must be exactly {', '.join(sorted(wanted)) or 'none'}: lacks {', '.join(lacking) or 'none'}, unknown {', '.join(strange) or 'none'}")  # fmt: skip
+    for name, kind in wanted.items():
+        value = given[name]
+        number = kind in (int, float) and isinstance(value, (int, float)) and not isinstance(value, bool)
         sound = (
-            number and (wanted is float or isinstance(given, int))
-            if wanted in (int, float)
-            else isinstance(given, wanted)
+            number and (kind is float or isinstance(value, int))
+            if kind in (int, float)
+            else isinstance(value, kind)
         )
-        if not sound or (number and given < 0) or (wanted in (list, dict) and not given):
+        if not sound or (number and value < 0) or (kind in (list, dict) and not value):
             return f"options.{name} 的值不对", f"the value of options.{name} is wrong"
     return None

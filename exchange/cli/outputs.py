@@ -28,21 +28,7 @@ from exchange.cli.impact_outputs import CatalogApproved, CatalogDiffed, CatalogP
 from exchange.cli.keys_outputs import KeysExport, KeysList, KeysRotate
 from exchange.cli.lists_outputs import CatalogLists
 from exchange.cli.papers_outputs import CatalogExport, CatalogImport
-from exchange.cli.profile_outputs import QualityAccept, QualityProfile
-from exchange.cli.quality_outputs import (
-    QualityAnomalies,
-    QualityAnomaly,
-    QualityAudit,
-    QualityBundle,
-    QualityDisputes,
-    QualityFinding,
-    QualityFindings,
-    QualityJudge,
-    QualityReport,
-    QualityScorecard,
-    QualityTrend,
-)
-from exchange.cli.stages_outputs import QualityStages
+from exchange.cli.quality_outputs import COMMANDS as QUALITY
 from exchange.cli.terms_outputs import AgreementRelease, Explain
 from exchange.cli.usage_outputs import CatalogUsage
 from exchange.conflicts import Conflict
@@ -460,28 +446,7 @@ COMMANDS: tuple[tuple[str, type], ...] = (
     ("catalog check", CatalogCheck),
     ("catalog diff", CatalogDiffed),
     ("catalog approve", CatalogApproved),
-    ("quality judge", QualityJudge),
-    ("quality profile", QualityProfile),
-    ("quality accept", QualityAccept),
-    ("quality report", QualityReport),
-    ("quality scorecard", QualityScorecard),
-    ("quality publish", QualityScorecard),
-    ("quality contest", QualityDisputes),
-    ("quality answer", QualityDisputes),
-    ("quality disputes", QualityDisputes),
-    ("quality export", QualityBundle),
-    ("quality recompute", QualityBundle),
-    ("quality assess", QualityStages),
-    ("quality stages", QualityStages),
-    ("quality audit", QualityAudit),
-    ("quality findings", QualityFindings),
-    ("quality finding", QualityFinding),
-    ("quality step", QualityFinding),
-    ("quality trend", QualityTrend),
-    ("quality watch", QualityAnomalies),
-    ("quality anomalies", QualityAnomalies),
-    ("quality anomaly", QualityAnomaly),
-    ("quality explain", QualityAnomaly),
+    *QUALITY,
     *notice_outputs.COMMANDS,
     ("identity propose", IdentityPropose),
     ("identity links", IdentityLinks),

@@ -233,6 +233,28 @@ def watch(json: Json = False) -> Task:
     return task("quality watch", json, "trends", "watched")
 
 
+@quality.command(
+    "cover", cls=Command, help=say("现在就量应有与实有; 平时每夜执行", "measure what should be there and what is; it is done every night")
+)  # fmt: skip
+def cover(
+    only: Annotated[list[str] | None, typer.Option("--only", metavar="ID", help=say("只量这一个分母; 可写几次", "this denominator alone; may be given several times"))] = None,
+    json: Json = False,
+) -> Task:  # fmt: skip
+    return task("quality cover", json, "coverages", "covered", only=tuple(only or ()))
+
+
+@quality.command(
+    "coverage", cls=Command, help=say("应归未归、应检未检、应公示未公示、应回流未回流、超期: 最近量得的", "what should be there and what is, as measured last")
+)  # fmt: skip
+def coverage(
+    id: Annotated[str | None, typer.Argument(metavar="[ID]", help=say("分母; 连同缺少的", "a denominator, with what is missing"))] = None,
+    platform: Annotated[str | None, typer.Option("--platform", metavar="ID", help=say("只看这个平台欠的", "what this platform owes"))] = None,
+    month: Annotated[str | None, typer.Option("--month", metavar="MONTH", help=say("这个月里最近量得的, 如 2026-10", "as measured last in this month, as 2026-10"))] = None,
+    json: Json = False,
+) -> Task:  # fmt: skip
+    return task("quality coverage", json, "coverages", "shown", id, platform=platform, month=month)
+
+
 @quality.command("anomalies", cls=Command, help=say("待说明的异常波动", "the anomalies that wait"))
 def anomalies(
     every: Annotated[bool, typer.Option("--all", help=say("连同已说明的", "those that are explained too"))] = False,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from exchange.cli.profile_outputs import QualityAccept, QualityProfile
+from exchange.cli.stages_outputs import QualityStages
 from exchange.findings import Found, Ran
 from exchange.scorecards import Behind, Dispute
 from exchange.trends import Known, Series
 from quality.bundle import Recomputed
+from quality.coverage import Coverage
 from quality.outcome import Outcome
 from quality.report import Report
 from quality.scorecard import Scorecard
@@ -43,6 +46,7 @@ class QualityScorecard:
     scorecard: Scorecard
     digest: str
     opened: list[Behind]
+    coverage: list[Coverage]  # what was measured last in the month; no part of the marks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,3 +96,38 @@ class QualityAnomaly:
     """leishu quality anomaly, explain: the anomaly as it stands then"""
 
     anomaly: Known
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityCoverage:
+    """leishu quality cover, coverage: what should be there and what is, by platform and division"""
+
+    coverages: list[Coverage]
+
+
+COMMANDS: tuple[tuple[str, type], ...] = (
+    ("quality judge", QualityJudge),
+    ("quality profile", QualityProfile),
+    ("quality accept", QualityAccept),
+    ("quality report", QualityReport),
+    ("quality scorecard", QualityScorecard),
+    ("quality publish", QualityScorecard),
+    ("quality contest", QualityDisputes),
+    ("quality answer", QualityDisputes),
+    ("quality disputes", QualityDisputes),
+    ("quality export", QualityBundle),
+    ("quality recompute", QualityBundle),
+    ("quality assess", QualityStages),
+    ("quality stages", QualityStages),
+    ("quality audit", QualityAudit),
+    ("quality findings", QualityFindings),
+    ("quality finding", QualityFinding),
+    ("quality step", QualityFinding),
+    ("quality trend", QualityTrend),
+    ("quality cover", QualityCoverage),
+    ("quality coverage", QualityCoverage),
+    ("quality watch", QualityAnomalies),
+    ("quality anomalies", QualityAnomalies),
+    ("quality anomaly", QualityAnomaly),
+    ("quality explain", QualityAnomaly),
+)

@@ -28,6 +28,7 @@ from exchange.route import Node, Route
 from exchange.settings import ROOT
 from mappings.mapping import Mapping as MappingSpec
 from quality.audit import Audit
+from quality.coverage import Denominator
 from quality.scheme import Scheme
 from quality.scorecard import Weights
 from quality.suite import load as load_suite
@@ -39,6 +40,7 @@ KINDS: dict[str, type] = {
     "agreement": Agreement, "mapping": MappingSpec, "route": Route, "clock": Clock, "authority": Authority,
     "audit": Audit, "scheme": Scheme, "weights": Weights, "baseline": Baseline,
     "notice": Subscription,
+    "denominator": Denominator,
 }  # fmt: skip
 _TABLE = re.compile(r"CT_[A-Z_]+")
 _HEAD = """\

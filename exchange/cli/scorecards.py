@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from catalog import printing, sheets, typesetting
 from catalog.errors import say
-from exchange.cli import opening, words
+from exchange.cli import coverages, opening, words
 from exchange.cli import quality_outputs as outputs
 from exchange.cli.actor import actor
 from exchange.cli.display import moment
@@ -19,6 +19,7 @@ from quality import charts
 if TYPE_CHECKING:
     from exchange.scorecards import Behind, Dispute
     from quality.bundle import Recomputed
+    from quality.coverage import Coverage
     from quality.scorecard import Mark, Scorecard
 
 ROWS = (("名次", "rank"), ("发送方", "sender"), ("得分", "mark"), ("上月", "last month"), ("变化", "change"))
@@ -26,6 +27,8 @@ PARTS = (("发送方", "sender"), ("数据标准", "contract"), ("维度", "dime
          ("不符", "unexpected"), ("得分", "mark"))  # fmt: skip
 BEHIND = (("批次", "batch"), ("数据标准", "contract"), ("维度", "dimension"), ("规则", "rule"), ("信息项", "field"), ("查", "asked"),
           ("不符", "unexpected"), ("记录号", "record numbers"))  # fmt: skip
+OWED = ("得分只看收到的数据; 这里是应有的, 不计入得分 · "
+        "Marks are of what came; this is what should be there, and no part of them")  # fmt: skip
 CHARTED = 24  # senders in the chart
 
 
@@ -45,14 +48,15 @@ def scorecard(
             if sender
             else []
         )
-    _write(found, html=html, xlsx=xlsx, pdf=pdf)
-    return _answer(found, opened)
+        owed = hub.coverages.latest(platform=sender, month=month)
+    _write(found, owed, html=html, xlsx=xlsx, pdf=pdf)
+    return _answer(found, opened, owed)
 
 
 def publish(month: str, *, scheme: str) -> Answer:
     """By whoever is in front of the screen."""
     with opening.opened() as hub:
-        return _answer(hub.scorecards.publish(month, scheme, by=actor()), [])
+        return _answer(hub.scorecards.publish(month, scheme, by=actor()), [], [])
 
 
 def contest(month: str, sender: str, batch: int, *, reason: str, scheme: str) -> Answer:
@@ -169,14 +173,14 @@ def _behind(opened: list[Behind]) -> list[tuple[Any, ...]]:
     ]
 
 
-def _answer(found: Scorecard, opened: list[Behind]) -> Answer:
+def _answer(found: Scorecard, opened: list[Behind], owed: list[Coverage]) -> Answer:
     tables = [Sheet(columns=tuple(say(*c) for c in ROWS), rows=rows(found), numbers=frozenset({0, 2, 3, 4}))]
     if opened:
         made = [tuple(map(str, cells)) for cells in _behind(opened)]
         tables.append(Sheet(columns=tuple(say(*c) for c in BEHIND), rows=made, numbers=frozenset({5, 6})))
     return Answer(
-        output=outputs.QualityScorecard(scorecard=found, digest=found.digest, opened=opened),
-        sheets=tables,
+        output=outputs.QualityScorecard(scorecard=found, digest=found.digest, opened=opened, coverage=owed),
+        sheets=[*tables, *coverages.sheet(owed)],
         words=[*_notes(found)],
     )
 
@@ -189,25 +193,28 @@ def _notes(found: Scorecard) -> list[str]:
     return [stands, say(*found.formula), approved, *([out] if found.left_out else [])]
 
 
-def _write(found: Scorecard, *, html: Path | None, xlsx: Path | None, pdf: Path | None) -> None:
+def _write(
+    found: Scorecard, owed: list[Coverage], *, html: Path | None, xlsx: Path | None, pdf: Path | None
+) -> None:
     try:
         if html is not None:
-            html.write_text(printing.render("quality.html", d=data(found)), encoding="utf-8")
+            html.write_text(printing.render("quality.html", d=data(found, owed)), encoding="utf-8")
         if xlsx is not None:
-            xlsx.write_bytes(workbook(found))
+            xlsx.write_bytes(workbook(found, owed))
         if pdf is not None:
-            pdf.write_bytes(typesetting.pdf("quality.typ", data(found), fonts=[charts.font()]))
+            pdf.write_bytes(typesetting.pdf("quality.typ", data(found, owed), fonts=[charts.font()]))
     except OSError as error:
         raise WrongUse(
             f"写不了文件: {error.strerror}", f"a file cannot be written: {error.strerror}"
         ) from None
 
 
-def workbook(found: Scorecard) -> bytes:
-    """名次, 得分构成, 说明."""
+def workbook(found: Scorecard, owed: list[Coverage]) -> bytes:
+    """名次, 得分构成, 应有与实有, 说明."""
     made = (
         (say("名次", "ranks"), tuple(say(*c) for c in ROWS), rows(found)),
         (say("得分构成", "marks"), tuple(say(*c) for c in PARTS), parts(found)),
+        (say("应有与实有", "coverage"), tuple(say(*c) for c in coverages.COLUMNS), coverages.rows(owed)),
         (say("说明", "notes"), (say("说明", "note"),), [(n,) for n in _notes(found)]),
     )
     return sheets.written(
@@ -218,7 +225,7 @@ def workbook(found: Scorecard) -> bytes:
     )
 
 
-def data(found: Scorecard) -> dict[str, Any]:
+def data(found: Scorecard, owed: list[Coverage]) -> dict[str, Any]:
     """What the page and the paper are made of."""
     shown = [r for r in found.rows if r.score is not None][:CHARTED]
     chart = charts.bars([r.sender for r in shown], [float(r.score or 0) for r in shown], [r.score or "" for r in shown],
@@ -237,6 +244,13 @@ def data(found: Scorecard) -> dict[str, Any]:
         "parts": [
             part("名次 Ranks", ROWS, rows(found), (0, 2, 3, 4), chart=chart),
             part("得分构成 What the marks are made of", PARTS, parts(found), (3, 4, 5, 6), note=formula),
+            part(
+                "应有与实有 What should be there and what is",
+                coverages.COLUMNS,
+                coverages.rows(owed),
+                (6, 7, 8, 9),
+                note=OWED,
+            ),
         ],
         "footer": f"{say('摘要', 'digest')} {found.digest[:16]} · {say('雷枢', 'Leishu')}",
     }

@@ -96,10 +96,10 @@ def test_a_month_is_published_disputed_corrected_opened_and_exported(place: Plac
         "scorecard_exported", "scorecard_published", "scorecard_exported",
     ]  # fmt: skip
     assert LONG not in workplaces.texts(place.query("SELECT facts FROM leishu.scorecards"))
-    page = str(pages.data(second))
+    page = str(pages.data(second, []))
     assert "浙气发〔2026〕1号" in page
     assert second.digest[:16] in page
-    assert pages.workbook(second)
+    assert pages.workbook(second, [])
 
 
 def test_weights_that_are_not_there_or_doubtful_are_refused(place: Place) -> None:
