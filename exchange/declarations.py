@@ -264,7 +264,7 @@ def read(
     notices = r.all("notice", Subscription, "notices")
     check_notices(r, notices)
     denominators = r.over("denominator", Denominator, "quality/denominators", "quality/denominators")
-    check_denominators(r, denominators, contracts, routes)
+    check_denominators(r, denominators, contracts, routes, platforms)
     check_platforms(r, platforms, registry)
     check_entries(r, entries, contracts, codes or CodeTables.empty(), authorities)
     check_agreements(r, agreements, entries, contracts, platforms)

@@ -264,15 +264,18 @@ def check_notices(r: HomeFiles, notices: dict[str, Subscription]) -> None:
         r.report("notice", one.id, found)
         if found:
             notices.pop(one.id)
+
+
 def check_denominators(
     r: HomeFiles,
     denominators: dict[str, Denominator],
     contracts: Mapping[str, Contract],
     routes: Mapping[str, Route],
+    platforms: Mapping[str, Platform],
 ) -> None:
     """One that cannot be asked, or names what is not declared, is not asked."""
     for one in list(denominators.values()):
-        wrong = denominator_unfit(one) or _astray(one, contracts, routes)
+        wrong = denominator_unfit(one) or _astray(one, contracts, routes, platforms)
         if wrong is not None:
             key, why = wrong
             r.report("denominator", one.id, [r.at("denominator", one.id, [key], *why)])
@@ -280,7 +283,10 @@ def check_denominators(
 
 
 def _astray(
-    one: Denominator, contracts: Mapping[str, Contract], routes: Mapping[str, Route]
+    one: Denominator,
+    contracts: Mapping[str, Contract],
+    routes: Mapping[str, Route],
+    platforms: Mapping[str, Platform],
 ) -> tuple[str, tuple[str, str]] | None:
     """What its options name that is not there, or is of no use to it."""
     measure, options = MEASURES[one.measure], one.options
@@ -300,6 +306,8 @@ def _astray(
             "options.list 须是 quality/lists 里的 CSV 文件名",
             "options.list is the name of a CSV file in quality/lists",
         )
+    if measure.beside == LIST and options["platform"] not in platforms:
+        return "options", (f"没有平台 {options['platform']}", f"there is no platform {options['platform']}")
     if measure.beside in (None, LIST):
         return None
     route = routes.get(options["route"])

@@ -19,6 +19,7 @@ from exchange.stages import Stage
 from exchange.trends import Day, FieldFigures, Known, Series
 from quality.assessment import Assessment, Result, Statement, of_results
 from quality.bundle import Recomputed, lines, packed, recompute
+from quality.coverage import Coverage, Denominator, Line, told
 from quality.draft import Source, drafted, text_of
 from quality.gx.reference import shipped_known
 from quality.profile import asking, of_batches
@@ -56,6 +57,8 @@ LINES: dict[str, list[str]] = {
     "quality finding": ["quality", "finding", "ab12"],
     "quality trend": ["quality", "trend", "a", "--field", "uscc"],
     "quality watch": ["quality", "watch"],
+    "quality cover": ["quality", "cover", "--only", "inspected"],
+    "quality coverage": ["quality", "coverage", "inspected", "--platform", "a"],
     "quality anomalies": ["quality", "anomalies", "--all"],
     "quality anomaly": ["quality", "anomaly", "a/b/volume"],
     "quality explain": ["quality", "explain", "a/b/volume", "--reason", "补报"],
@@ -187,6 +190,19 @@ class Findings:
 
     def step(self, id: str, what: str, *, by: str, reason: str) -> Found:
         return self.show(id)
+
+
+class Coverages:
+    """Answers as the desk of denominators does."""
+
+    def run(self, only: Sequence[str]) -> list[Coverage]:
+        one = Denominator(id="rectified", measure="rectified", title="整改")
+        return [*self.latest(), told(one, AT.date(), unasked=("没有表", "no table"))]
+
+    def latest(self, id: str | None = None, **how: Any) -> list[Coverage]:
+        one = Denominator(id="inspected", measure="inspected", title="检测\x1b[2J")
+        line = Line(platform="a", division="330683", expected=3, present=2, missing=(UID,))
+        return [told(one, AT.date(), lines=(line,))]
 
 
 class Trends:

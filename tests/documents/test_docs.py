@@ -140,7 +140,7 @@ def test_each_kind_of_entry_is_described() -> None:
     source = "\n".join(text(p) for p in (ROOT / "exchange").glob("*.py"))
     written = set(
         re.findall(
-            r"\"((?:agreement|batch|catalog|intake|release|payload|platform|receipts|receipt|lag|quarantine|replay|resend|staging|copies|backfill|recall|conflict|dispute|link|links|codes|dossier|key|finding|findings|anomaly|anomalies|register|score|scorecard)_[a-z_]*(?:(?<!_unus)ed|aside|withdrawn|kept))\"",
+            r"\"((?:agreement|batch|catalog|intake|release|payload|platform|receipts|receipt|lag|quarantine|replay|resend|staging|copies|backfill|recall|conflict|dispute|link|links|codes|dossier|key|finding|findings|coverage|anomaly|anomalies|register|score|scorecard)_[a-z_]*(?:(?<!_unus)ed|aside|withdrawn|kept))\"",
             source,
         )
     )

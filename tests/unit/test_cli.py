@@ -692,6 +692,10 @@ class FakeHub:
         return qualities.Findings()
 
     @property
+    def coverages(self) -> qualities.Coverages:
+        return qualities.Coverages()
+
+    @property
     def trends(self) -> qualities.Trends:
         return qualities.Trends()
 
