@@ -50,6 +50,16 @@ _Chunk = tuple[pa.RecordBatch, Sifted]
 
 
 @dataclass(frozen=True, kw_only=True)
+class _First:
+    """What the first pass over a batch found."""
+
+    kept: list[_Chunk] | None  # the chunks, where they fit in memory
+    last: pl.DataFrame | None  # each key's last row, where the feed is ordered
+    facts: Survey
+    read: int  # rows
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Work:
     """What every chunk of one batch needs."""
 
@@ -68,7 +78,18 @@ class _Work:
         """Each chunk of the intake as it was read, and what became of it."""
         declared = self.stores.declarations
         for raw in self.stores.staging.read(self.batch.staged or ""):
-            yield raw, sift(declared, self.way, self.mapper, raw, at=self.at, facts=self.source_facts)
+            yield (
+                raw,
+                sift(
+                    declared,
+                    self.way,
+                    self.mapper,
+                    raw,
+                    at=self.at,
+                    rules=self.source,
+                    facts=self.source_facts,
+                ),
+            )
 
     def surveyed(self) -> _Work:
         """The same with what the source's suite needs to know of the whole slice, read for it where it must be."""
@@ -116,21 +137,24 @@ def close(stores: Stores, batch_id: int, *, at: datetime, token: int | None = No
         source=source_rules(stores.declarations, way, at=at),
     )
     with stores.leased(batch.route) if token is None else nullcontext(token) as held:
+        first = None
         try:
-            counts = _close(work, held)
+            work = work.surveyed()
+            first = _first_pass(work)
+            counts = _close(work, first, held)
         except Blocked as error:
-            _block(work, held, error)
+            _block(work, first, held, error)
             raise
     if batch.after is not None:
         stores.link(way.platform.id).source(way.layout).acknowledge(batch.after)
     return counts
 
 
-def _block(work: _Work, token: int, error: Blocked) -> None:
+def _block(work: _Work, first: _First | None, token: int, error: Blocked) -> None:
     way, batch = work.way, work.batch
     if batch.state == "blocked":
         return
-    assessed = _assessed(work)
+    assessed = [] if first is None else _assessed(work, first)
     with work.stores.closing(way.route.id, token, batch=None, at=work.at) as (connection, entries):
         state = "set_aside" if batch.unit.startswith(APART) else "blocked"  # it stands in nobody's way
         kept_as = _keep(work, connection, assessed, assessments.BLOCKED)
@@ -144,17 +168,15 @@ def _block(work: _Work, token: int, error: Blocked) -> None:
                 way, name=batch.name, number=batch.number, why=why, assessed=assessed)], at=work.at)  # fmt: skip
 
 
-def _assessed(work: _Work) -> list[Assessment]:
+def _assessed(work: _Work, first: _First) -> list[Assessment]:
     """What the rules say of a batch that does not pass; none where they cannot be asked."""
     made = _Assessed()
     try:
-        work = work.surveyed()
-        _, last, facts, _ = _first_pass(work)
-        for raw, sifted in work.sifted():
-            latest, _ = _latest(sifted.passed, last)
+        for raw, sifted in first.kept if first.kept is not None else work.sifted():
+            latest, _ = _latest(sifted.passed, first.last)
             with work.stores.database.transaction() as connection:
                 known = referred(work.stores, connection, work.rules, latest)
-            judged = assess(latest, work.rules, facts, known)
+            judged = assess(latest, work.rules, first.facts, known)
             made.take(work, raw, sifted, judged, verdict.gather([]))
     except Blocked:
         return []
@@ -217,12 +239,10 @@ class _Assessed:
         self.processing += of_results(PROCESSING, every, rows=rows, rejected=len(rejected))
 
 
-def _close(work: _Work, token: int) -> Counts:
+def _close(work: _Work, first: _First, token: int) -> Counts:
     stores, way, batch = work.stores, work.way, work.batch
-    work = work.surveyed()
-    kept, last, facts, read = _first_pass(work)
     findings = close_rules(work.source, work.source_facts) if work.source and work.source_facts else []
-    findings += close_rules(work.rules, facts, History(announced=batch.announced, read=read))
+    findings += close_rules(work.rules, first.facts, History(announced=batch.announced, read=first.read))
     if batch.unit.startswith((REPLAY, APART)):
         findings = [
             f for f in findings if f.field is not None
@@ -234,8 +254,8 @@ def _close(work: _Work, token: int) -> Counts:
             raise Blocked(
                 f"批次 {batch.number} 前面还有未关闭的批次", f"an earlier batch waits before {batch.number}"
             )
-        for raw, sifted in kept if kept is not None else work.sifted():
-            _chunk(work, connection, raw, sifted, last, facts, tally, assessed)
+        for raw, sifted in first.kept if first.kept is not None else work.sifted():
+            _chunk(work, connection, raw, sifted, first, tally, assessed)
         _check_tolerance(work, tally)
         _check_limits(work, connection, assessed.stages)
         counts = Counts(read=tally.read, quarantined=tally.quarantined, **tally.outcomes)
@@ -295,8 +315,7 @@ def _replayed(work: _Work, connection: Connection) -> dict[str, list[int]]:
     return {"former": former}
 
 
-def _first_pass(work: _Work) -> tuple[list[_Chunk] | None, pl.DataFrame | None, Survey, int]:
-    """(chunks where they fit in memory, each key's last row where the feed is ordered, survey, rows read)."""
+def _first_pass(work: _Work) -> _First:
     kept: list[_Chunk] | None = []
     size, read, keys = 0, 0, []
     facts = Survey.empty()
@@ -320,7 +339,7 @@ def _first_pass(work: _Work) -> tuple[list[_Chunk] | None, pl.DataFrame | None, 
 
     for rows in judged() if replaces else ():
         facts += survey(rows, work.rules)
-    return kept, last, answered(facts, work.rules, judged), read
+    return _First(kept=kept, last=last, facts=answered(facts, work.rules, judged), read=read)
 
 
 def _last(keys: list[pl.DataFrame], *, by: str) -> pl.DataFrame:
@@ -345,17 +364,16 @@ def _chunk(
     connection: Connection,
     raw: pa.RecordBatch,
     sifted: Sifted,
-    last: pl.DataFrame | None,
-    facts: Survey,
+    first: _First,
     tally: Tally,
     assessed: _Assessed,
 ) -> None:
     way, batch = work.way, work.batch
     entry = Entering(stores=work.stores, way=way, batch=batch, at=work.at, fields=work.fields)
-    latest, replaced = _latest(sifted.passed, last)
+    latest, replaced = _latest(sifted.passed, first.last)
     if replaced is not None:
         _enter_replaced(work, entry, connection, replaced, sifted.order, tally)
-    judged = assess(latest, work.rules, facts, referred(work.stores, connection, work.rules, latest))
+    judged = assess(latest, work.rules, first.facts, referred(work.stores, connection, work.rules, latest))
     rows, unknown = identified(entry, connection, judged.verdict.passed, sifted.order)
     rows, twice = doubled(entry, rows)
     found = verdict.gather([sifted.violations, judged.verdict.violations, unknown, twice])

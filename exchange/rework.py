@@ -25,7 +25,7 @@ from exchange.declarations import Way
 from exchange.keys import uids
 from exchange.ledger import Entry
 from exchange.quarantine import REPLAY, Kept
-from exchange.sift import mapper_of, sift
+from exchange.sift import mapper_of, sift, source_rules
 from exchange.stores import Stores, kill_point
 from exchange.tables import holdings
 from quality.apart import alone
@@ -189,7 +189,8 @@ def attempt(
     assert way.suite is not None
     mapper = mapper_of(declared, way)
     rules = compile_rules(way.suite, way.contract.references, columns=mapper.covers, known=declared.known(at))
-    sifted = sift(declared, way, mapper, rows_as_read([r.record for r in rows], way.layout), at=at)
+    as_read, source = rows_as_read([r.record for r in rows], way.layout), source_rules(declared, way, at=at)
+    sifted = sift(declared, way, mapper, as_read, at=at, rules=source)
     sound = sifted.passed
     references = {
         ref: register.existing(connection, declared.contracts[ref.contract], ref.target, values.to_pylist())

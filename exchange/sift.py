@@ -75,15 +75,17 @@ def sift(
     raw: pa.RecordBatch,
     *,
     at: datetime,
+    rules: Rules | None,
     facts: Survey | None = None,
 ) -> Sifted:
     """What becomes of rows as read, before any rule of the contract's suite.
 
-    ``facts``: the survey of the whole slice that the source's suite needs; without it these rows are the slice.
+    ``rules``: ``source_rules``. ``facts``: the survey of the whole slice that they need; without it these rows are
+    the slice.
     """
     today = at.astimezone(ZoneInfo(way.platform.time_zone)).date()
     settled, as_read = read(declared, way, raw, at=at)
-    rules, source, rows = source_rules(declared, way, at=at), None, as_read.passed
+    source, rows = None, as_read.passed
     if rules is not None:
         source = assess(rows, rules, alone(rows, rules) if facts is None else facts, {})
         rows = source.verdict.passed

@@ -115,6 +115,14 @@ def test_a_process_that_is_late_or_fails_keeps_the_gate_shut(
 ) -> None:
     suite(place, (LOOK, "error", {"column": "name", "regex": "^(?!坏)"}))
     place.enter("A", name="好")
+    runs: list[str] = []
+    real = apart._run
+
+    def run(asked: str, read: Any, limits: apart.Limits, name: str) -> Any:
+        runs.append(name)
+        return real(asked, read, limits, name)
+
+    monkeypatch.setattr(apart, "_run", run)
     for few, said in ((apart.Limits(seconds=0.05), "0.05 秒"), (apart.Limits(mib=200), "200 MiB")):
         with monkeypatch.context() as patch:
             patch.setattr(apart, "Limits", lambda few=few: few)
@@ -122,6 +130,7 @@ def test_a_process_that_is_late_or_fails_keeps_the_gate_shut(
         assert isinstance(error, Blocked)
         assert said in error.zh
         assert place.register() == {}
+    assert runs == ["thing", "thing"], "what failed is not asked again to tell why"
     suite(place, (STRFTIME, "error", {"column": "name", "strftime_format": "%Q"}))
     error = failed(place)
     assert isinstance(error, Blocked), "Great Expectations does not know this format"
