@@ -14,6 +14,7 @@ from exchange.cli.backfill import backfill
 from exchange.cli.canary import canary
 from exchange.cli.catalog import catalog
 from exchange.cli.conflicts import conflicts
+from exchange.cli.connectors import connectors
 from exchange.cli.corrections import dispute, recall
 from exchange.cli.frame import (
     Command,
@@ -41,6 +42,7 @@ platforms = group("平台: 列出, 查看, 测试连接", "platforms: list, show
 ledger = group("交换日志: 核对, 重建", "the ledger: verify it, rebuild from it")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(platforms, name="platforms")
+app.add_typer(connectors, name="connectors")
 app.add_typer(ledger, name="ledger")
 app.add_typer(backfill, name="backfill")
 app.add_typer(conflicts, name="conflicts")

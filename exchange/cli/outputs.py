@@ -13,7 +13,7 @@ from catalog.errors import Problem
 from connectors.seam import Step
 from exchange.acts import Skipped
 from exchange.backfill import Backfill
-from exchange.cli import notice_outputs
+from exchange.cli import connectors_outputs, notice_outputs
 from exchange.cli.agreement_outputs import AgreementLetter, AgreementRecall, AgreementsList, AgreementStep
 from exchange.cli.canary_outputs import CanaryRun
 from exchange.cli.checks_outputs import CatalogCheck
@@ -446,6 +446,7 @@ COMMANDS: tuple[tuple[str, type], ...] = (
     ("catalog check", CatalogCheck),
     ("catalog diff", CatalogDiffed),
     ("catalog approve", CatalogApproved),
+    *connectors_outputs.COMMANDS,
     *QUALITY,
     *notice_outputs.COMMANDS,
     ("identity propose", IdentityPropose),
