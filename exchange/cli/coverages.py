@@ -13,7 +13,7 @@ from quality.coverage import share
 if TYPE_CHECKING:
     from quality.coverage import Coverage
 
-COLUMNS = (("分母", "denominator"), ("内容", "what"), ("缺的叫", "lacking is"), ("平台", "platform"), ("区划", "division"),
+COLUMNS = (("分母", "denominator"), ("内容", "what"), ("所缺", "what lacks"), ("平台", "platform"), ("区划", "division"),
            ("日期", "day"), ("应有", "expected"), ("实有", "present"), ("缺", "lacking"), ("%", "%"))  # fmt: skip
 
 
