@@ -33,6 +33,7 @@ class KindModule(Protocol):
 
 _FILES = {
     "database": "connectors.database",
+    "folder": "connectors.folder",
     "front_end": "connectors.front_end",
     "http": "connectors.http",
     "memory": "connectors.memory",

@@ -20,6 +20,7 @@ from connectors.seam import Census, Counts, Part, Payload, Rereads, Slice
 from tests.conformance.worlds import (
     Api,
     DatabaseWorld,
+    FolderWorld,
     FrontEndWorld,
     HttpWorld,
     MemoryWorld,
@@ -30,7 +31,7 @@ from tests.conformance.worlds import (
 )
 from tests.postgres import scratch
 
-KINDS = ("memory", "database", "front_end", "http", "sftp")
+KINDS = ("memory", "database", "front_end", "http", "sftp", "folder")
 AT = datetime(2025, 1, 31, 8, 0, tzinfo=UTC)
 HOSTILE = {
     "quotes": '他说"好", 走了',
@@ -66,6 +67,8 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
             made = HttpWorld(url, api)
             with closing(made.link):
                 yield made
+    elif kind == "folder":
+        yield FolderWorld(tmp_path)
     else:
         with sftp_server(tmp_path) as (port, key):
             files = SftpWorld(tmp_path, port, key)
@@ -235,7 +238,7 @@ def test_an_empty_payload_is_accepted(world: World) -> None:
 
 
 def test_a_cursor_of_another_kind_is_refused_in_words(world: World) -> None:
-    if world.kind in ("http", "sftp"):
+    if world.kind in ("http", "sftp", "folder"):
         return  # their cursors are the platform's own texts: any may be one
     with pytest.raises(Unreadable, match="cursor"):
         rows_of(world, "nonsense")

@@ -270,10 +270,12 @@ def sftp_server(root: Path, *, port: int = 0, kind: str = "ssh-ed25519") -> Iter
         loop.close()
 
 
-class SftpWorld:
-    kind = "sftp"
+class FilesWorld:
+    """CSV files in folders, over whatever reaches them."""
 
-    def __init__(self, root: Path, port: int, host_key: str) -> None:
+    kind = ""
+
+    def __init__(self, root: Path) -> None:
         self.root = root
         for name in ("out", "in/archive", "archive"):
             (root / name).mkdir(parents=True, exist_ok=True)
@@ -281,8 +283,6 @@ class SftpWorld:
         said = Operation(field="操作", insert="新增", update="修改", delete="删除")
         self.out = layout("peer.out", "unit_*.csv", op, operation=said)
         self.into = layout("peer.in", "unit_*.csv", op, operation=said)
-        secret = Secret(login="hub", password="right", extra={"port": str(port), "host_key": host_key})
-        self.link = link("sftp", secret, encoding="GB18030", quoted_empty="text")
         self._files = 0
 
     def enter(self, changes: Sequence[Change]) -> None:
@@ -321,6 +321,23 @@ class SftpWorld:
 
     def writes(self) -> int:
         return len(list((self.root / "in").iterdir()))
+
+
+class SftpWorld(FilesWorld):
+    kind = "sftp"
+
+    def __init__(self, root: Path, port: int, host_key: str) -> None:
+        super().__init__(root)
+        secret = Secret(login="hub", password="right", extra={"port": str(port), "host_key": host_key})
+        self.link = link("sftp", secret, encoding="GB18030", quoted_empty="text")
+
+
+class FolderWorld(FilesWorld):
+    kind = "folder"
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.link = link("folder", Secret(), path=str(root), encoding="GB18030", quoted_empty="text")
 
 
 @dataclass(kw_only=True)
