@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -102,6 +103,30 @@ def assess(batch: pa.RecordBatch, rules: Rules, facts: Survey,
            references: Mapping[Reference, pa.Array]) -> Judged:  # fmt: skip
     """As ``judge``, with the counts and record numbers of every rule on rows; of one pass."""
     frame, asked = questions(batch, rules)
+    lines = _lines(frame, asked, rules, facts, references)
+    made = _results(frame, asked, rules.suite, lines)
+    found = [
+        pl.DataFrame({"row": result.bad}).with_columns(
+            rule=pl.lit(line.statement.rule),
+            field=pl.lit(line.statement.field, dtype=pl.String),
+            severity=pl.lit(line.severity),
+        )
+        for line, result in zip(lines, made, strict=True)
+        if len(result.bad)
+    ]
+    none = pa.RecordBatch.from_pylist([], schema=VIOLATIONS)
+    violations = to_batch(pl.concat(found), VIOLATIONS) if found else none
+    return Judged(verdict=decide(batch, violations), results=made)
+
+
+def results(batch: pa.RecordBatch, rules: Rules, facts: Survey) -> tuple[Result, ...]:
+    """What ``assess`` says of every rule on rows, of rules that have no references; no verdict is made."""
+    frame, asked = questions(batch, rules)
+    return _results(frame, asked, rules.suite, _lines(frame, asked, rules, facts, {}))
+
+
+def _lines(frame: pl.DataFrame, asked: list[Question], rules: Rules, facts: Survey,
+           references: Mapping[Reference, pa.Array]) -> list[_Line]:  # fmt: skip
     for one in asked:
         if not facts.knows(one.rule):
             raise _unsurveyed(rules.suite, one.rule)
@@ -109,6 +134,7 @@ def assess(batch: pa.RecordBatch, rules: Rules, facts: Survey,
         _Line(
             statement=statement(q.rule),
             severity=_severity(q.rule, facts),
+            condition=json.dumps(q.rule.expectation.condition, sort_keys=True),
             where=q.where,
             considered=q.considered,
             bad=_bad(q, facts),
@@ -125,60 +151,47 @@ def assess(batch: pa.RecordBatch, rules: Rules, facts: Survey,
             _Line(
                 statement=refers(reference),
                 severity=ERROR,
+                condition="null",
                 where=ALIVE,
                 considered=there,
                 bad=there & col.is_in(known.implode()).not_(),
             )
         )
-    none = pa.RecordBatch.from_pylist([], schema=VIOLATIONS)
-    if not lines:
-        return Judged(verdict=decide(batch, none), results=())
-    found: list[pl.DataFrame] = []
-    results: list[Result] = []
+    return lines
+
+
+def _results(
+    frame: pl.DataFrame, asked: list[Question], suite: str, lines: Sequence[_Line]
+) -> tuple[Result, ...]:
+    made: list[Result] = []
     for start in range(0, len(lines), _AT_A_TIME):
         part = lines[start : start + _AT_A_TIME]
-        wanted = [
-            e.alias(f"{i}{n}")
-            for i, x in enumerate(part)
-            for n, e in (
-                ("w", x.where.sum()),
-                ("c", x.considered.sum()),
-                ("b", pl.col(envelope.ROW).filter(x.bad).sort().implode()),
-            )
-        ]
-        plan = frame.lazy().select(wanted)
-        made = (
-            run(plan, frame, asked[start : start + _AT_A_TIME] or asked, rules.suite)
-            if asked
-            else plan.collect()
-        )
+        wheres = {x.condition: x.where for x in part}  # most rules have none: one sum serves them all
+        names = {condition: f"w{n}" for n, condition in enumerate(wheres)}
+        wanted = [where.sum().alias(names[condition]) for condition, where in wheres.items()]
         for i, x in enumerate(part):
-            rows = made[f"{i}b"][0]
-            considered = int(made[f"{i}c"][0])
-            results.append(
+            wanted.append(x.considered.sum().alias(f"c{i}"))
+            wanted.append(pl.col(envelope.ROW).filter(x.bad).implode().alias(f"b{i}"))
+        plan = frame.lazy().select(wanted)
+        told = run(plan, frame, asked[start : start + _AT_A_TIME] or asked, suite) if asked else plan.collect()
+        for i, x in enumerate(part):
+            rows, considered = told[f"b{i}"][0], int(told[f"c{i}"][0])
+            made.append(
                 Result(
                     statement=x.statement,
                     considered=considered,
-                    missing=int(made[f"{i}w"][0]) - considered,
-                    bad=rows.to_arrow().cast(pa.int64()),
+                    missing=int(told[names[x.condition]][0]) - considered,
+                    bad=(rows if rows.is_sorted() else rows.sort()).to_arrow().cast(pa.int64()),
                 )
             )
-            if len(rows):
-                found.append(
-                    pl.DataFrame({"row": rows}).with_columns(
-                        rule=pl.lit(x.statement.rule),
-                        field=pl.lit(x.statement.field, dtype=pl.String),
-                        severity=pl.lit(x.severity),
-                    )
-                )
-    violations = to_batch(pl.concat(found), VIOLATIONS) if found else none
-    return Judged(verdict=decide(batch, violations), results=tuple(results))
+    return tuple(made)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Line:
     statement: Statement
     severity: str  # of a violation, where the whole slice is known
+    condition: str  # that ``where`` says, as JSON
     where: pl.Expr
     considered: pl.Expr
     bad: pl.Expr

@@ -133,7 +133,9 @@ class Survey:
 
 def survey(batch: pa.RecordBatch, rules: Rules) -> Survey:
     """The facts of one batch. Raises Blocked where a rule cannot be asked."""
-    frame, asked = questions(batch, rules)
+    _, asked = questions(batch.slice(0, 0), rules)  # the types alone tell what can be asked
+    surveyed = [q.rule for q in asked if q.rule.tallied or q.rule.kind.unique]
+    frame = payload(batch, sorted({n for r in surveyed for n in r.needs}), rules.suite)
     counted = [q for q in asked if q.rule.tallied and not q.rule.kind.unique and not q.rule.kind.apart]
     alive = frame.select(ALIVE.sum()).item() or 0
     tallies: dict[str, Tally] = {}
@@ -168,7 +170,7 @@ def survey(batch: pa.RecordBatch, rules: Rules) -> Survey:
 
 def _types(batch: pa.RecordBatch, rules: Rules) -> dict[str, pl.DataType]:
     names = sorted({r.expectation.kwargs["column"] for r in rules.rules if r.kind.aggregate is not None})
-    return dict(payload(batch, names, rules.suite).select(names).schema) if names else {}
+    return dict(payload(batch.slice(0, 0), names, rules.suite).select(names).schema) if names else {}
 
 
 def _facts(batch: pa.RecordBatch, rules: Rules) -> dict[str, Fact]:
