@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -96,19 +96,44 @@ def _total(pairs: Pairs, tables: Sequence[Numbers]) -> Numbers:
 
 def _judge(array: pa.Array, check: Check) -> pa.BooleanArray:
     """``check`` over the texts that have 18 bytes; others false, null stays null."""
-    texts = array.cast(pa.string())
+    texts = array if pa.types.is_string_view(array.type) else array.cast(pa.string())
     if isinstance(texts, pa.ChunkedArray):
         texts = texts.combine_chunks()
+    missing = pc.is_null(texts).to_numpy(zero_copy_only=False)
+    out = np.zeros(len(texts), dtype=np.bool_)
+    told = _of_views(texts, missing) if pa.types.is_string_view(texts.type) else _of_texts(texts)
+    for rows, pairs in told:
+        out[rows] = check(pairs)
+    return pa.array(out, mask=missing)
+
+
+def _of_texts(texts: pa.StringArray) -> Iterator[tuple[npt.NDArray[np.intp], Pairs]]:
+    """Where the texts of 18 bytes stand, and their characters."""
     right = pc.fill_null(pc.equal(pc.binary_length(texts), 18), False)
     rows = np.flatnonzero(right.to_numpy(zero_copy_only=False))
-    out = np.zeros(len(texts), dtype=np.bool_)
-    if len(rows):
-        one = pa.ListArray.from_arrays(pa.array([0, len(rows)], pa.int32()), texts.filter(right))
-        flat = np.frombuffer(pc.binary_join(one, "")[0].as_buffer(), dtype=np.uint16).reshape(-1, 9)
-        for start in range(0, len(rows), _CHUNK):
-            out[rows[start : start + _CHUNK]] = check(flat[start : start + _CHUNK])
-    missing = pc.is_null(texts).to_numpy(zero_copy_only=False)
-    return pa.array(out, mask=missing)
+    if not len(rows):
+        return
+    one = pa.ListArray.from_arrays(pa.array([0, len(rows)], pa.int32()), texts.filter(right))
+    flat = np.frombuffer(pc.binary_join(one, "")[0].as_buffer(), dtype=np.uint16).reshape(-1, 9)
+    for start in range(0, len(rows), _CHUNK):
+        yield rows[start : start + _CHUNK], flat[start : start + _CHUNK]
+
+
+def _of_views(texts: pa.Array, missing: Flags) -> Iterator[tuple[npt.NDArray[np.intp], Pairs]]:
+    """As ``_of_texts``, from where the characters lie: a view is a length, four of them, a buffer, a place in it."""
+    _, held, *data = texts.buffers()
+    views = np.frombuffer(held or b"", dtype=np.uint32).reshape(-1, 4)[texts.offset : texts.offset + len(texts)]
+    rows = np.flatnonzero((views[:, 0] == 18) & ~missing)
+    code = np.dtype("V18")
+    for start in range(0, len(rows), _CHUNK):
+        some = rows[start : start + _CHUNK]
+        buffers, places = views[some, 2], views[some, 3]
+        found = np.empty(len(some), dtype=code)
+        for number in np.unique(buffers):
+            here = buffers == number
+            lying = np.ndarray((data[number].size - 17,), dtype=code, buffer=data[number], strides=(1,))
+            found[here] = lying[places[here]]
+        yield some, found.view(np.uint16).reshape(-1, 9)
 
 
 def _uscc(pairs: Pairs) -> Flags:

@@ -157,7 +157,9 @@ def payload(batch: pa.RecordBatch, names: Collection[str], suite: str) -> pl.Dat
             f"suite {suite} asks of column {', '.join(missing)}, which the batch does not have, so the gate stays "
             "shut; compare the mapping with the suite",
         )
-    frame = pl.from_arrow(batch.select([envelope.ROW, envelope.OP, *dict.fromkeys(names)]))
+    kept = batch.select([envelope.ROW, envelope.OP, *dict.fromkeys(names)])
+    views = [c.cast(pa.string_view()) if pa.types.is_string(c.type) else c for c in kept.columns]
+    frame = pl.from_arrow(pa.RecordBatch.from_arrays(views, names=kept.schema.names))  # views take half the time
     assert isinstance(frame, pl.DataFrame)
     return frame
 

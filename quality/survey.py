@@ -106,7 +106,9 @@ class Survey:
         found = {}
         for i, parts in self.keys.items():
             names = pl.concat(parts)
-            few = names.filter(pl.col("a").is_duplicated())  # a cheap sieve before the exact count
+            halves = names["a"].sort()  # a cheap sieve before the exact count
+            twice = halves.filter(halves == halves.shift(1)).unique()
+            few = names.filter(pl.col("a").is_in(twice.implode())) if len(twice) else names.clear()
             found[i] = few.group_by("a", "b").len().filter(pl.col("len") > 1)
         return found
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import date
 
+import polars as pl
 import pyarrow as pa
 import pytest
 import stdnum.cn.ric
@@ -30,6 +31,21 @@ def uscc_ok(*codes: str | None) -> list[bool | None]:
 
 def id_ok(*codes: str | None) -> list[bool | None]:
     return identity.id_no_ok(pa.array(codes, pa.string()), DAY).to_pylist()
+
+
+def test_views_of_texts_are_judged_as_texts_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = uscc("91330683", "MA2ABCD1")
+    codes = [good, None, "", good[:-1], good[::-1], "x" * 40, "11010519491231002X", "企业" * 3, good] * 3
+    parts = [pa.array(codes[i : i + 5], pa.string()) for i in range(0, len(codes), 5)]
+    views = pl.concat([pl.Series(pl.from_arrow(p)) for p in parts]).to_arrow(compat_level=pl.CompatLevel.newest())
+    assert pa.types.is_string_view(views.type)
+    assert len(views.buffers()) > 3, "the texts lie in several buffers"
+    for chunk in (2, 16_384):
+        monkeypatch.setattr(identity, "_CHUNK", chunk)
+        assert identity.uscc_ok(views).to_pylist() == uscc_ok(*codes)
+        assert identity.id_no_ok(views, DAY).to_pylist() == id_ok(*codes)
+        assert identity.uscc_ok(views[3:12]).to_pylist() == uscc_ok(*codes[3:12])
+        assert identity.uscc_ok(views[:0]).to_pylist() == []
 
 
 def test_published_examples() -> None:
