@@ -18,6 +18,7 @@ import polars as pl
 from quality.kind import Sentence
 from quality.values import Unfit, compare, member
 
+MOST = 64 * 2**20  # bytes of distinct values that a data file's column may have where they are counted
 _EXACT = 18  # digits of a decimal that is added up exactly; a longer one as floats are
 State = Literal["extremes", "moments", "counts"]
 
@@ -70,6 +71,13 @@ class Counts:
     @property
     def total(self) -> int:
         return int(self.table["n"].sum())
+
+    @property
+    def size(self) -> int:
+        """Bytes: 16 for each value and its number, and those of a text; the same however it was gathered."""
+        value = self.table["value"]
+        texts = int(value.str.len_bytes().sum()) if value.dtype == pl.String else 0
+        return 16 * self.table.height + texts
 
 
 Fact = Extremes | Moments | Counts

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
@@ -13,7 +14,8 @@ import pyarrow.parquet as pq
 from catalog import envelope
 from catalog.errors import Unreadable
 
-ROWS = 65_536  # of a batch
+ROWS = 65_536  # of a batch, at the most
+_BUFFER = 2**20  # bytes of a column of a Parquet file that are read together
 SUFFIXES = (".parquet", ".arrow", ".feather", ".csv", ".json", ".jsonl", ".ndjson")
 
 
@@ -30,7 +32,7 @@ def batches(path: Path) -> Iterator[pa.RecordBatch]:
         )
     first = 0
     try:
-        for part in _parts(path):
+        for part in _sized(_parts(path)):
             yield _enveloped(part, first, path.name)
             first += part.num_rows
     except (pa.ArrowException, OSError, ValueError, TypeError) as error:
@@ -41,7 +43,7 @@ def batches(path: Path) -> Iterator[pa.RecordBatch]:
 def _parts(path: Path) -> Iterator[pa.RecordBatch]:
     suffix = path.suffix.lower()
     if suffix == ".parquet":
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, buffer_size=_BUFFER) as file:
             yield from _some(file.iter_batches(batch_size=ROWS), file.schema_arrow)
     elif suffix in (".arrow", ".feather"):
         with pa.memory_map(str(path)) as source:
@@ -62,6 +64,23 @@ def _parts(path: Path) -> Iterator[pa.RecordBatch]:
             yield from _some(iter(reader), reader.schema)
     else:
         yield from _of_json(path.read_text(encoding="utf-8"), whole=suffix == ".json")
+
+
+def _sized(given: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches of ``ROWS``, but for the last: small parts cost a rule more than their rows do."""
+    waiting: list[pa.RecordBatch] = []
+    held = 0
+    for part in given:
+        while part is not None:
+            some = part.slice(0, ROWS - held)
+            part = part.slice(some.num_rows) if some.num_rows < part.num_rows else None
+            waiting.append(some)
+            held += some.num_rows
+            if held == ROWS:
+                yield waiting[0] if len(waiting) == 1 else pa.concat_batches(waiting)
+                waiting, held = [], 0
+    if waiting:
+        yield waiting[0] if len(waiting) == 1 else pa.concat_batches(waiting)
 
 
 def _some(given: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -92,7 +111,7 @@ def _enveloped(batch: pa.RecordBatch, first: int, file: str) -> pa.RecordBatch:
         raise Unreadable(f"{file}: 列名 {strange[0]} 以 _ 开头", f"{file}: column {strange[0]} begins with _")
     n = batch.num_rows
     columns = {
-        envelope.ROW: pa.array(range(first, first + n), pa.int64()),
+        envelope.ROW: pa.array(np.arange(first, first + n, dtype=np.int64)),
         envelope.OP: pa.repeat(pa.scalar(envelope.INSERT), n),
     }
     return pa.RecordBatch.from_arrays(

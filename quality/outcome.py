@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
-import polars as pl
 import pyarrow as pa
 
-from catalog import envelope
 from catalog.errors import Blocked
-from quality.judge import assess, whole
+from catalog.verdict import ERROR
+from quality.aggregate import MOST, Counts
+from quality.assessment import Result
+from quality.judge import results, whole
 from quality.kind import Known
-from quality.rules import Rules
+from quality.places import Keys, Named, Places, shown
+from quality.rules import Rule, Rules, errored
 from quality.rules import compile as compile_rules
 from quality.suite import Expectation, Suite
 from quality.survey import Survey, survey
 
+T = TypeVar("T")
 Read = Callable[[], Iterator[pa.RecordBatch]]  # the data from its beginning
 
 
@@ -35,43 +38,78 @@ class Outcome:
     unexpected_count: int | None = None
     missing_count: int | None = None
     observed_value: Any = None
-    unexpected_index: list[int] = field(default_factory=list)  # row numbers from 0
-    unexpected_keys: list[Any] = field(default_factory=list)  # of the key column, in the same order
+    unexpected_index: Sequence[int] = field(default_factory=list)  # row numbers from 0
+    unexpected_keys: Sequence[Any] = field(default_factory=list)  # of the key column, in the same order
     error: str | None = None
 
 
 def outcomes(read: Read, suite: Suite, *, known: Known, key: str | None = None) -> list[Outcome]:
-    """Every expectation in two passes over the data: what the whole comes to, then each row.
+    """Every expectation, asked together: what the whole comes to, where one needs it, then each row.
 
     An expectation that cannot be asked has its error and stops no other. ``key``: a column whose values name
-    the rows that are unexpected.
+    the rows that are unexpected. Held in memory, beside a batch: at the most a bit for each record and
+    expectation, 16 bytes for each record and expectation on unique values, ``quality.aggregate.MOST`` for the
+    values of a column that must be counted, and the key of each record that is unexpected.
     """
-    single = {
-        e.index: compile_rules(Suite(name=suite.name, file=suite.file, expectations=(e,)), known=known)
-        for e in suite.expectations
-    }
-    errors: dict[int, str] = {}
-    facts: dict[int, Survey] = {e.index: Survey.empty() for e in suite.expectations}
-    for batch in read():
-        for index, rules in single.items():
-            if index not in errors:
-                try:
-                    facts[index] += survey(batch, rules)
-                except Blocked as error:
-                    errors[index] = error.en
-    rows: dict[int, _Rows] = {e.index: _Rows() for e in suite.expectations}
-    asked = {i: r for i, r in single.items() if i not in errors and not r.rules[0].kind.whole}
-    for batch in read() if asked else ():
-        for index, rules in asked.items():
-            if index not in errors:
-                try:
-                    rows[index].take(batch, rules, facts[index], key)
-                except Blocked as error:
-                    errors[index] = error.en
+    plain = [replace(e, severity=ERROR, mostly=1.0) for e in suite.expectations]  # no rule needs its own tally
+    asked = _Asked(compile_rules(replace(suite, expectations=tuple(plain)), known=known))
+    facts = Survey.empty()
+    if any(r.kind.whole or r.kind.unique for r in asked.rules):
+        for batch in read():
+            facts += asked.of(batch, survey, Survey.empty())
+            asked.limit(facts)
+    asked.rules = [r for r in asked.rules if not r.kind.whole]
+    rows = {r.id: _Rows() for r in asked.rules}
+    keys = None if key is None else Keys(key)
+    nothing: tuple[Result, ...] = ()
+    for number, batch in enumerate(read() if asked.rules else ()):
+        told = asked.of(batch, lambda b, r: results(b, r, facts), nothing)
+        for rule, result in zip(asked.rules, told, strict=True):
+            rows[rule.id].take(number, result)
+        if keys is not None:
+            keys.take(number, batch, [r.bad for r in told])
     return [
-        _outcome(e, single[e.index], facts[e.index], rows[e.index], errors.get(e.index))
-        for e in suite.expectations
+        _outcome(e, rule, facts, rows.get(rule.id), keys, asked.errors.get(rule.id))
+        for e, rule in zip(suite.expectations, asked.every, strict=True)
     ]
+
+
+class _Asked:
+    """The rules that are still asked, and the errors of those that are not."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._all = rules
+        self.every = rules.rules
+        self.rules = list(rules.rules)
+        self.errors: dict[str, str] = {}  # by rule id
+
+    def of(self, batch: pa.RecordBatch, ask: Callable[[pa.RecordBatch, Rules], T], none: T) -> T:
+        """All rules at once; where that errs each by itself, so that those at fault are asked no more."""
+        while self.rules:
+            try:
+                return ask(batch, replace(self._all, rules=tuple(self.rules)))
+            except Blocked:
+                before = len(self.errors)
+                for rule in self.rules:
+                    try:
+                        ask(batch, replace(self._all, rules=(rule,)))
+                    except Blocked as error:
+                        self.errors[rule.id] = error.en
+                if len(self.errors) == before:
+                    raise  # together they fail and alone they do not: nothing can be said
+                self.rules = [r for r in self.rules if r.id not in self.errors]
+        return none
+
+    def limit(self, facts: Survey) -> None:
+        """Rules whose values have become too many to count are asked no more."""
+        for rule in self.rules:
+            fact = facts.facts.get(rule.id)
+            if isinstance(fact, Counts) and fact.size > MOST:
+                self.errors[rule.id] = errored(
+                    self._all.suite, rule, f"不同的值超过 {MOST >> 20} MiB, 不能逐个计数",
+                    f"its column has more than {MOST >> 20} MiB of distinct values, too many to count",
+                ).en  # fmt: skip
+        self.rules = [r for r in self.rules if r.id not in self.errors]
 
 
 @dataclass(kw_only=True)
@@ -80,21 +118,17 @@ class _Rows:
 
     considered: int = 0
     missing: int = 0
-    bad: list[int] = field(default_factory=list)
-    keys: list[Any] = field(default_factory=list)
+    bad: Places = field(default_factory=Places)
 
-    def take(self, batch: pa.RecordBatch, rules: Rules, facts: Survey, key: str | None) -> None:
-        (result,) = assess(batch, rules, facts, {}).results
+    def take(self, number: int, result: Result) -> None:
         self.considered += result.considered
         self.missing += result.missing
-        bad = result.bad.to_pylist()
-        self.bad += bad
-        if key is not None and bad:
-            frame = pl.DataFrame(pl.from_arrow(batch.select([envelope.ROW, key])))
-            self.keys += frame.filter(pl.col(envelope.ROW).is_in(bad))[key].to_list()
+        self.bad.take(number, result.bad)
 
 
-def _outcome(one: Expectation, rules: Rules, facts: Survey, rows: _Rows, error: str | None) -> Outcome:
+def _outcome(
+    one: Expectation, rule: Rule, facts: Survey, rows: _Rows | None, keys: Keys | None, error: str | None
+) -> Outcome:
     kwargs = {**one.kwargs, **({"row_condition": one.condition} if one.condition else {}),
               **({"mostly": one.mostly} if one.mostly < 1 else {})}  # fmt: skip
     head: dict[str, Any] = {
@@ -104,24 +138,17 @@ def _outcome(one: Expectation, rules: Rules, facts: Survey, rows: _Rows, error: 
         "severity": one.severity,
         "engine": "leishu",
     }
-    rule = rules.rules[0]
-    if error is None and rule.kind.whole:
+    if error is not None:
+        return Outcome(**head, error=error)
+    if rows is None:
         try:
             observed, holds = whole(rule, facts)
         except Blocked as failed:
             return Outcome(**head, error=failed.en)
-        return Outcome(**head, success=holds, element_count=facts.rows, observed_value=_shown(observed))
-    if error is not None:
-        return Outcome(**head, error=error)
+        return Outcome(**head, success=holds, element_count=facts.rows, observed_value=shown(observed))
     good = rows.considered == 0 or (rows.considered - len(rows.bad)) / rows.considered >= one.mostly
     return Outcome(
         **head, success=good, element_count=rows.considered + rows.missing, unexpected_count=len(rows.bad),
-        missing_count=rows.missing, unexpected_index=rows.bad, unexpected_keys=[_shown(k) for k in rows.keys],
+        missing_count=rows.missing, unexpected_index=rows.bad,
+        unexpected_keys=[] if keys is None else Named(rows.bad, keys),
     )  # fmt: skip
-
-
-def _shown(value: Any) -> Any:
-    """As JSON can hold it."""
-    if isinstance(value, list):
-        return [_shown(v) for v in value]
-    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)

@@ -72,8 +72,12 @@ class Survey:
         ids = dict.fromkeys((*self.tallies, *other.tallies))
         unique = dict.fromkeys((*self.keys, *other.keys))
         both = dict(self.facts)
-        for id, fact in other.facts.items():
-            both[id] = both[id] + fact if id in both else fact  # type: ignore[operator]
+        added: dict[tuple[int, int], Fact] = {}  # rules that ask the same of one column go on sharing it
+        for i, fact in other.facts.items():
+            pair = (id(self.facts.get(i)), id(fact))
+            if pair not in added:
+                added[pair] = both[i] + fact if i in both else fact  # type: ignore[operator]
+            both[i] = added[pair]
         return Survey(
             rows=self.rows + other.rows,
             tombstones=self.tombstones + other.tombstones,

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass
 from datetime import datetime
+from itertools import chain, islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,6 +15,7 @@ import msgspec
 
 from exchange.cli.task import Sheet
 
+_AT_ONCE = 10_000  # items of a long sequence that are written together
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
@@ -30,20 +34,58 @@ def _local(value: Any) -> Any:
 
 def json_text(output: Any) -> str:
     """The output as JSON; instants bear Asia/Shanghai's offset."""
-    plain = msgspec.to_builtins(output, builtin_types=(datetime,))
-    return msgspec.json.format(msgspec.json.encode(_local(plain)), indent=2).decode()
+    return "".join(_pieces(output, ""))
 
 
 def as_json(output: Any) -> None:
-    """Write JSON, in UTF-8 whatever the locale, to standard output."""
-    text = json_text(output) + "\n"
+    """Write JSON, in UTF-8 whatever the locale, to standard output, long sequences a piece at a time."""
     buffer = getattr(sys.stdout, "buffer", None)
-    if buffer is None:
-        sys.stdout.write(text)
-        return
     sys.stdout.flush()
-    buffer.write(text.encode())
-    buffer.flush()
+    for piece in chain(_pieces(output, ""), ["\n"]):
+        if buffer is None:
+            sys.stdout.write(piece)
+        else:
+            buffer.write(piece.encode())
+    if buffer is not None:
+        buffer.flush()
+
+
+def _pieces(value: Any, pad: str) -> Iterator[str]:
+    """The text of the value, whose lines after the first begin with ``pad``."""
+    if not _long(value):
+        yield _formatted(value).replace("\n", "\n" + pad)
+        return
+    inner = pad + "  "
+    if is_dataclass(value):
+        for n, name in enumerate(f.name for f in fields(value)):
+            yield f"{',' if n else '{'}\n{inner}{_formatted(name)}: "
+            yield from _pieces(getattr(value, name), inner)
+        yield f"\n{pad}}}"
+    elif isinstance(value, list):
+        for n, one in enumerate(value):
+            yield f"{',' if n else '['}\n{inner}"
+            yield from _pieces(one, inner)
+        yield f"\n{pad}]"
+    else:
+        each, mark = iter(value), "["
+        while some := list(islice(each, _AT_ONCE)):
+            yield mark + _formatted(some)[1:-2].replace("\n", "\n" + pad)
+            mark = ","
+        yield "[]" if mark == "[" else f"\n{pad}]"
+
+
+def _long(value: Any) -> bool:
+    """True for a sequence that is made while it is walked over, and for what holds one."""
+    if is_dataclass(value):
+        return any(_long(getattr(value, f.name)) for f in fields(value))
+    if isinstance(value, list):
+        return bool(value) and is_dataclass(value[0]) and any(map(_long, value))
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes, tuple))
+
+
+def _formatted(value: Any) -> str:
+    plain = msgspec.to_builtins(value, builtin_types=(datetime,))
+    return msgspec.json.format(msgspec.json.encode(_local(plain)), indent=2).decode()
 
 
 def _shown(cell: str) -> str:
