@@ -4,6 +4,8 @@
 writes the same masks, counts and row numbers down in one select; Great Expectations runs the same suite on
 pandas, once, with the conversion to pandas left out. Processor and wall time, turn by turn.
 ``--wide``: 3,000 rules on 100,000 records, and the peak of this process.
+``--stream``: `leishu quality judge` with the same suite on Parquet files of one and of four times ``--rows``
+records, in a process of its own each, and the most memory that it held.
 """
 
 from __future__ import annotations
@@ -11,18 +13,25 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from benchmarks.domain import codes
 from benchmarks.measure import forget_peak, peak_mib
 from catalog import envelope, identity
+from exchange.cli import main as command
 from quality import rules, suite
 from quality.gx.reference import shipped_known
 from quality.judge import assess, close
@@ -136,6 +145,39 @@ def theirs(frame: Any, expectations: list[dict[str, Any]]) -> int:
     return sum(r.result.get("unexpected_count") or 0 for r in made.results)
 
 
+def stream(rows: int, folder: Path) -> None:
+    """Judge files of so many records and of four times as many, each in a process of its own."""
+    suite_file = folder / "suite.json"
+    suite_file.write_text(
+        json.dumps({"name": "bench", "expectations": asked()}, ensure_ascii=False), encoding="utf-8"
+    )
+    print("| rows | file MiB | wall, s | most memory, MiB |\n|---|---|---|---|")
+    peaks = []
+    for wanted in (rows, 4 * rows):
+        data = folder / f"{wanted}.parquet"
+        _write(data, wanted)
+        began = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.quality", "--judge", str(data), str(suite_file)],
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=True, text=True,
+        )  # fmt: skip
+        peaks.append(float(done.stderr.splitlines()[-1]))
+        took = time.perf_counter() - began
+        print(f"| {wanted:,} | {data.stat().st_size / 2**20:.0f} | {took:.1f} | {peaks[-1]:.0f} |")
+    print(f"Four times the rows took {peaks[1] / peaks[0]:.2f} × the memory.")
+
+
+def _write(path: Path, rows: int) -> None:
+    """The same quarter of a million records again and again, but for their numbers."""
+    made = table(min(250_000, rows))
+    plain = made.select([n for n in made.schema.names if not n.startswith("_")])
+    at, numbers = plain.schema.get_field_index("no"), plain.column("no")
+    with pq.ParquetWriter(path, plain.schema) as writer:
+        for first in range(0, rows, plain.num_rows):
+            shifted = pc.if_else(pc.equal(numbers, 0), numbers, pc.add(numbers, first))
+            writer.write_batch(plain.set_column(at, plain.schema.field(at), shifted).slice(0, rows - first))
+
+
 def timed(work: Callable[[], int]) -> tuple[float, float, int]:
     wall, cpu = time.perf_counter(), time.process_time()
     found = work()
@@ -147,7 +189,18 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--times", type=int, default=5)
     parser.add_argument("--wide", action="store_true")
+    parser.add_argument("--stream", action="store_true")
+    parser.add_argument("--judge", nargs=2, metavar=("DATA", "SUITE"), help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.judge:
+        data, suite_file = given.judge
+        command(["quality", "judge", data, "--suite", suite_file, "--key", "no", "--json"])
+        print(f"{peak_mib():.1f}", file=sys.stderr)
+        return
+    if given.stream:
+        with tempfile.TemporaryDirectory(prefix="leishu-bench-") as folder:
+            stream(given.rows, Path(folder))
+        return
     if given.wide:
         batch = table(100_000)
         many = [e for n in range(120) for e in asked()]

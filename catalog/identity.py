@@ -122,7 +122,9 @@ def _of_texts(texts: pa.StringArray) -> Iterator[tuple[npt.NDArray[np.intp], Pai
 def _of_views(texts: pa.Array, missing: Flags) -> Iterator[tuple[npt.NDArray[np.intp], Pairs]]:
     """As ``_of_texts``, from where the characters lie: a view is a length, four of them, a buffer, a place in it."""
     _, held, *data = texts.buffers()
-    views = np.frombuffer(held or b"", dtype=np.uint32).reshape(-1, 4)[texts.offset : texts.offset + len(texts)]
+    views = np.frombuffer(held or b"", dtype=np.uint32).reshape(-1, 4)[
+        texts.offset : texts.offset + len(texts)
+    ]
     rows = np.flatnonzero((views[:, 0] == 18) & ~missing)
     code = np.dtype("V18")
     for start in range(0, len(rows), _CHUNK):

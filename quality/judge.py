@@ -173,7 +173,9 @@ def _results(
             wanted.append(x.considered.sum().alias(f"c{i}"))
             wanted.append(pl.col(envelope.ROW).filter(x.bad).implode().alias(f"b{i}"))
         plan = frame.lazy().select(wanted)
-        told = run(plan, frame, asked[start : start + _AT_A_TIME] or asked, suite) if asked else plan.collect()
+        told = (
+            run(plan, frame, asked[start : start + _AT_A_TIME] or asked, suite) if asked else plan.collect()
+        )
         for i, x in enumerate(part):
             rows, considered = told[f"b{i}"][0], int(told[f"c{i}"][0])
             made.append(

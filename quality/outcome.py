@@ -51,7 +51,9 @@ def outcomes(read: Read, suite: Suite, *, known: Known, key: str | None = None) 
     expectation, 16 bytes for each record and expectation on unique values, ``quality.aggregate.MOST`` for the
     values of a column that must be counted, and the key of each record that is unexpected.
     """
-    plain = [replace(e, severity=ERROR, mostly=1.0) for e in suite.expectations]  # no rule needs its own tally
+    plain = [
+        replace(e, severity=ERROR, mostly=1.0) for e in suite.expectations
+    ]  # no rule needs its own tally
     asked = _Asked(compile_rules(replace(suite, expectations=tuple(plain)), known=known))
     facts = Survey.empty()
     if any(r.kind.whole or r.kind.unique for r in asked.rules):

@@ -159,7 +159,9 @@ def payload(batch: pa.RecordBatch, names: Collection[str], suite: str) -> pl.Dat
         )
     kept = batch.select([envelope.ROW, envelope.OP, *dict.fromkeys(names)])
     views = [c.cast(pa.string_view()) if pa.types.is_string(c.type) else c for c in kept.columns]
-    frame = pl.from_arrow(pa.RecordBatch.from_arrays(views, names=kept.schema.names))  # views take half the time
+    frame = pl.from_arrow(
+        pa.RecordBatch.from_arrays(views, names=kept.schema.names)
+    )  # views take half the time
     assert isinstance(frame, pl.DataFrame)
     return frame
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
@@ -109,10 +110,10 @@ class Survey:
         """By rule id, the names (a, b) of keys that stand more than once, and how often (len)."""
         found = {}
         for i, parts in self.keys.items():
-            names = pl.concat(parts)
-            halves = names["a"].sort()  # a cheap sieve before the exact count
-            twice = halves.filter(halves == halves.shift(1)).unique()
-            few = names.filter(pl.col("a").is_in(twice.implode())) if len(twice) else names.clear()
+            halves = np.concatenate([part["a"].to_numpy() for part in parts])
+            halves.sort()  # a cheap sieve before the exact count
+            twice = pl.Series(np.unique(halves[1:][halves[1:] == halves[:-1]]), dtype=pl.UInt64).implode()
+            few = pl.concat([part.filter(pl.col("a").is_in(twice)) for part in parts])
             found[i] = few.group_by("a", "b").len().filter(pl.col("len") > 1)
         return found
 

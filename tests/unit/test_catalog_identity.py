@@ -37,7 +37,9 @@ def test_views_of_texts_are_judged_as_texts_are(monkeypatch: pytest.MonkeyPatch)
     good = uscc("91330683", "MA2ABCD1")
     codes = [good, None, "", good[:-1], good[::-1], "x" * 40, "11010519491231002X", "企业" * 3, good] * 3
     parts = [pa.array(codes[i : i + 5], pa.string()) for i in range(0, len(codes), 5)]
-    views = pl.concat([pl.Series(pl.from_arrow(p)) for p in parts]).to_arrow(compat_level=pl.CompatLevel.newest())
+    views = pl.concat([pl.Series(pl.from_arrow(p)) for p in parts]).to_arrow(
+        compat_level=pl.CompatLevel.newest()
+    )
     assert pa.types.is_string_view(views.type)
     assert len(views.buffers()) > 3, "the texts lie in several buffers"
     for chunk in (2, 16_384):

@@ -65,7 +65,11 @@ def cut(size: int) -> list[pa.RecordBatch]:
 
 def plain(one: Outcome) -> dict[str, Any]:
     told = {f.name: getattr(one, f.name) for f in fields(one)}
-    return {**told, "unexpected_index": list(one.unexpected_index), "unexpected_keys": list(one.unexpected_keys)}
+    return {
+        **told,
+        "unexpected_index": list(one.unexpected_index),
+        "unexpected_keys": list(one.unexpected_keys),
+    }
 
 
 @pytest.fixture
