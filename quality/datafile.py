@@ -44,7 +44,9 @@ def _parts(path: Path) -> Iterator[pa.RecordBatch]:
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         with pq.ParquetFile(path, buffer_size=_BUFFER) as file:
-            yield from _some(file.iter_batches(batch_size=ROWS), file.schema_arrow)
+            groups = range(file.num_row_groups)  # one by one: a reader of them all keeps the pages of those behind it
+            parts = (b for g in groups for b in file.iter_batches(batch_size=ROWS, row_groups=[g]))
+            yield from _some(parts, file.schema_arrow)
     elif suffix in (".arrow", ".feather"):
         with pa.memory_map(str(path)) as source:
             try:
