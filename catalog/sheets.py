@@ -17,7 +17,7 @@ from typing import Any
 
 import openpyxl
 from openpyxl.cell import Cell, WriteOnlyCell
-from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
+from openpyxl.styles import Alignment, Border, Font, PatternFill, Protection, Side
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.datavalidation import DataValidation
 
@@ -117,8 +117,9 @@ def _sheet(sheet: Any, one: Sheet) -> None:
         heading.font = Font(bold=True, size=14)
         sheet.append([heading])
     sheet.append([head(sheet, c.title) for c in one.columns])
+    texts, figures = Style(sheet, ruled=True), Style(sheet, ruled=True, text=False)
     for row in one.rows:
-        sheet.append([_cell(sheet, v) for v in row])
+        sheet.append([_cell(texts, figures, v) for v in row])
 
 
 def head(sheet: Any, text: str) -> Cell:
@@ -129,22 +130,52 @@ def head(sheet: Any, text: str) -> Cell:
     return cell
 
 
-def text_cell(sheet: Any, text: str) -> Cell:
-    """Text, whatever it looks like: never a number, a date or a formula."""
-    cell: Cell = WriteOnlyCell(sheet, plain(text))
-    cell.data_type, cell.number_format = "s", "@"
-    cell.alignment = Alignment(vertical="top", wrap_text=True)
-    return cell
+class Style:
+    """How cells of one kind look. Made once a sheet: to dress each cell anew is most of the work of writing it."""
+
+    def __init__(
+        self,
+        sheet: Any,
+        *,
+        text: bool = True,
+        ruled: bool = False,
+        fill: str | None = None,
+        open: bool = False,
+    ) -> None:
+        """``fill``: RGB in hex. ``open``: may be filled in where the sheet is protected."""
+        self._sheet = sheet
+        cell = WriteOnlyCell(sheet)
+        cell.alignment = Alignment(vertical="top", wrap_text=text)
+        if text:
+            cell.number_format = "@"
+        if ruled:
+            cell.border = _BORDER
+        if fill is not None:
+            cell.fill = PatternFill("solid", fgColor=fill)
+        if open:
+            cell.protection = Protection(locked=False)
+        self._dress = cell._style
+
+    def text(self, value: str) -> Cell:
+        """Text, whatever it looks like: never a number, a date or a formula."""
+        cell = self._cell(plain(value))
+        cell.data_type = "s"
+        return cell
+
+    def number(self, value: float) -> Cell:
+        """A number to reckon with."""
+        return self._cell(value)
+
+    def _cell(self, value: str | float) -> Cell:
+        cell: Cell = WriteOnlyCell(self._sheet, value)
+        cell._style = self._dress
+        return cell
 
 
-def _cell(sheet: Any, value: Value) -> Cell:
+def _cell(texts: Style, figures: Style, value: Value) -> Cell:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        cell: Cell = WriteOnlyCell(sheet, value)
-        cell.alignment = Alignment(vertical="top")
-    else:
-        cell = text_cell(sheet, "" if value is None else str(value))
-    cell.border = _BORDER
-    return cell
+        return figures.number(value)
+    return texts.text("" if value is None else str(value))
 
 
 def plain(text: str) -> str:

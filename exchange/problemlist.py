@@ -14,7 +14,7 @@ from typing import Any
 
 import openpyxl
 from openpyxl.cell import WriteOnlyCell
-from openpyxl.styles import Font, PatternFill, Protection
+from openpyxl.styles import Font
 
 from catalog import envelope, sheets
 from catalog.contract import Contract, Layout
@@ -26,6 +26,7 @@ from exchange.rulewords import RULES
 SHEET = "问题清单"
 COLUMNS = ("行号", "主键", "信息项", "列名", "原值", "原因", "改法", "更正值", "编号")
 WIDTHS = (8, 24, 22, 20, 32, 30, 46, 32, 22)
+_OPEN = COLUMNS.index("更正值")  # the one column that the sender fills in
 HIDDEN = "***"  # stands for a value of class L2 or L3
 EMPTY = "(空)"  # as a correction: the value is to be empty
 _CURES = {
@@ -71,12 +72,10 @@ def written(way: Way, cases: Sequence[Case], *, number: str, at: datetime) -> by
     title.font = Font(bold=True)
     sheet.append([title])
     sheet.append([sheets.head(sheet, c) for c in COLUMNS])
+    plain, filled_in = sheets.Style(sheet), sheets.Style(sheet, fill="FFF9DB", open=True)
     for case in cases:
         for cells in _lines(way, case):
-            made = [sheets.text_cell(sheet, c) for c in cells]
-            made[7].protection = Protection(locked=False)
-            made[7].fill = PatternFill("solid", fgColor="FFF9DB")
-            sheet.append(made)
+            sheet.append([(filled_in if i == _OPEN else plain).text(c) for i, c in enumerate(cells)])
     out = io.BytesIO()
     book.save(out)
     return out.getvalue()
