@@ -14,7 +14,10 @@ FOLDER = Path(__file__).with_name("templates")
 
 
 def pdf(template: str, data: Any, *, fonts: Sequence[Path]) -> bytes:
-    """PDF/A-2b of this template. ``fonts``: files of the fonts that it may use, none of the system's."""
+    """PDF/A-2a and PDF/UA-1 of this template: tagged, with its language, a text for each picture.
+
+    ``fonts``: files of the fonts that it may use, none of the system's.
+    """
     import typst
 
     folders = sorted({str(f.parent) for f in fonts})
@@ -25,8 +28,7 @@ def pdf(template: str, data: Any, *, fonts: Sequence[Path]) -> bytes:
         ignore_system_fonts=True,
         format="pdf",
         sys_inputs={"data": json.dumps(data, ensure_ascii=False)},
-        pdf_standards=["a-2b"],
+        pdf_standards=["a-2a", "ua-1"],
         timestamp=0,
-        pdf_tags=False,
     )
     return made

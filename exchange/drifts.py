@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select, update
 from exchange import cases
 from exchange.declarations import Way
 from exchange.tables import cases as table
+from exchange.tables import commits, entries
 
 CASE = "drift"
 
@@ -36,6 +37,19 @@ def note(connection: Connection, way: Way, batch: int, left: Mapping[str, int], 
         connection.execute(update(table).where(table.c.id == standing.id).values(facts=facts))
     elif standing.facts["layout"] != way.layout.version:
         cases.end_cases(connection, CASE, route, at=at)
+
+
+def of_batch(connection: Connection, batch: int) -> dict[str, int]:
+    """What was left out of this closed batch, by name: rows that had a value there. As the ledger has it."""
+    e = entries.c
+    ended = select(commits.c.position).where(commits.c.batch == batch).scalar_subquery()
+    query = (
+        select(e.facts["left_out"])
+        .where(e.position <= ended, e.kind == "batch_closed", e.facts["batch"].as_integer() == batch)
+        .order_by(e.position.desc())  # it is the commit's last entry, or near it
+        .limit(1)
+    )
+    return dict(connection.execute(query).scalar() or {})
 
 
 def waiting(connection: Connection, route: str | None = None) -> dict[str, dict[str, int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from catalog.errors import Refused
-from exchange import assessments, batches
+from exchange import assessments, batches, drifts
 from exchange.stores import Stores
 from exchange.tables import batches as table
 from quality.report import Heading, Report, report
@@ -37,6 +37,7 @@ class Reports:
                 raise _missing(batch)
             one = batches.get(connection, id)
             kept = assessments.of_batch(connection, id)
+            left_out = drifts.of_batch(connection, id)
         if not kept:
             raise Refused(
                 f"批次 {batch} 没有质量评价: 尚未判定, 或规则没能执行",
@@ -57,6 +58,7 @@ class Reports:
             scheme=scheme,
             title=dimensions.title,
             order=list(dimensions.names),
+            left_out=left_out,
         )
 
 

@@ -20,6 +20,9 @@ COLLECTION, STORAGE, PROCESSING, USE, MAINTENANCE = STAGES = (
 )  # 采集 存储 加工 使用 维护, the words of the regulation  # fmt: skip
 
 
+LEISHU, GX = ENGINES = ("leishu", "gx")  # that judge a rule; the second is Great Expectations
+
+
 def _canonical(facts: Any) -> bytes:
     return json.dumps(facts, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
@@ -37,9 +40,11 @@ class Statement:
     mostly: float = 1.0
     dimensions: Mapping[str, str] = by(default_factory=dict)  # scheme → dimension
     expectation: Mapping[str, Any] | None = None  # type, kwargs, row_condition; none: asked of every row
+    engine: str = LEISHU  # that judged it; ours is not written down, so that digests are those of before
 
     def to_json(self) -> dict[str, Any]:
         return {
+            **({} if self.engine == LEISHU else {"engine": self.engine}),
             "id": self.id, "rule": self.rule, "field": self.field, "severity": self.severity,
             "title": self.title, "title_en": self.title_en, "mostly": self.mostly,
             "dimensions": dict(self.dimensions),

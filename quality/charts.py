@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +13,14 @@ from typing import Any
 
 FAMILY = "Noto Sans SC"
 _INK, _FAINT, _BAR, _ALERT = "#1b2530", "#5b6875", "#2f6f9f", "#b3442f"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A picture, and its figures as text for whoever does not see it."""
+
+    svg: str
+    alt: str
 
 
 def font() -> Path:
@@ -42,7 +51,7 @@ def bars(
     title: str,
     most: float | None = None,
     alert: bool = False,
-) -> str:
+) -> Chart:
     """Bars that lie, the first on top, each with its figure. ``most``: what a whole bar stands for."""
     matplotlib = _matplotlib()
     from matplotlib.figure import Figure
@@ -68,4 +77,5 @@ def bars(
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     made = out.getvalue()
-    return made[made.index("<svg") :]
+    told = "; ".join(f"{label} {figure}" for label, figure in zip(labels, figures, strict=True))
+    return Chart(svg=made[made.index("<svg") :], alt=f"{title}: {told}")

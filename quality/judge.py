@@ -15,7 +15,7 @@ from catalog.errors import Blocked
 from catalog.shape import Reference, to_batch
 from catalog.verdict import BLOCK, ERROR, VIOLATIONS, WARN, Verdict, decide
 from quality.aggregate_kinds import heading_holds
-from quality.assessment import Result, Statement
+from quality.assessment import GX, LEISHU, Result, Statement
 from quality.kinds import rows_good
 from quality.rules import ALIVE, REFERENCE, Question, Rule, Rules, errored, questions
 from quality.survey import Survey, fingerprint, run
@@ -206,6 +206,7 @@ def statement(rule: Rule) -> Statement:
         id=f"suite:{rule.id}", rule=rule.name, field=rule.field, severity=one.severity, title=one.title,
         title_en=one.title_en, mostly=one.mostly, dimensions=one.dimensions,
         expectation={"type": one.type, "kwargs": one.kwargs, "row_condition": one.condition},
+        engine=GX if rule.kind.apart else LEISHU,
     )  # fmt: skip
 
 

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from catalog.verdict import BLOCK, ERROR, WARN
 from quality.assessment import STAGES, Assessment, Result
 
+SEVERITIES = (ERROR, BLOCK, WARN)
 UNTAGGED = "未标注"  # rules that count under no dimension of the scheme
 
 
@@ -30,6 +32,7 @@ class Line:
     missing: int
     unexpected: int
     success: bool
+    engine: str  # that judged it: leishu, gx
     statement: str  # digest of the rule as it stood
     rows: list[int]  # record numbers, from 1 as a sender counts
 
@@ -51,6 +54,20 @@ class Dimension:
     """All rules that count under one dimension."""
 
     dimension: str
+    rules: int
+    failed: int
+    considered: int
+    unexpected: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sum:
+    """All rules on one field, or of one severity.
+
+    Rules and values add up. Rejected rows do not: one row may break several rules. The stages have those.
+    """
+
+    of: str | None  # the field, or several with commas; none: the batch as a whole. Or the severity
     rules: int
     failed: int
     considered: int
@@ -86,11 +103,20 @@ class Report:
     scheme_title: str
     stages: list[Stage]
     dimensions: list[Dimension]
+    fields: list[Sum]  # the most unexpected values first
+    severities: list[Sum]  # error, block, warn
+    left_out: dict[str, int]  # what no declaration names, by name: rows that had a value there
     lines: list[Line]  # broken ones first, the most rows first
 
 
 def report(
-    heading: Heading, assessments: Iterable[Assessment], *, scheme: str, title: str, order: list[str]
+    heading: Heading,
+    assessments: Iterable[Assessment],
+    *,
+    scheme: str,
+    title: str,
+    order: list[str],
+    left_out: Mapping[str, int] | None = None,
 ) -> Report:
     """The report under one scheme of dimensions; ``order``: its dimensions."""
     made = sorted(assessments, key=lambda a: STAGES.index(a.stage))
@@ -107,6 +133,15 @@ def report(
         scheme_title=title,
         stages=stages,
         dimensions=dimensions(lines, order),
+        fields=sorted(
+            _sums((x.field, x) for x in lines),
+            key=lambda s: (-s.unexpected, -s.failed, s.of is None, s.of or ""),
+        ),
+        severities=sorted(
+            _sums((x.severity, x) for x in lines),
+            key=lambda s: SEVERITIES.index(s.of) if s.of in SEVERITIES else len(SEVERITIES),
+        ),
+        left_out=dict(sorted((left_out or {}).items())),
         lines=lines,
     )
 
@@ -117,22 +152,36 @@ def _line(stage: str, result: Result, scheme: str) -> Line:
         stage=stage, rule=one.rule, field=one.field, title=one.title or one.rule, title_en=one.title_en or one.rule,
         severity=one.severity, mostly=one.mostly, dimension=one.dimensions.get(scheme, UNTAGGED),
         considered=result.considered, missing=result.missing, unexpected=result.unexpected, success=result.success,
-        statement=one.digest, rows=[n + 1 for n in result.bad.to_pylist()],
+        engine=one.engine, statement=one.digest, rows=[n + 1 for n in result.bad.to_pylist()],
     )  # fmt: skip
 
 
 def dimensions(lines: Iterable[Line], order: list[str]) -> list[Dimension]:
     """The sums by dimension, in the scheme's order; dimensions without a rule are left out."""
-    sums: dict[str, list[int]] = {}
-    for x in lines:
-        own = sums.setdefault(x.dimension, [0, 0, 0, 0])
+    place: Mapping[str, int] = {d: i for i, d in enumerate(order)}
+    made = sorted(
+        _sums((x.dimension, x) for x in lines), key=lambda s: (place.get(s.of or "", len(place)), s.of)
+    )
+    return [
+        Dimension(
+            dimension=s.of or "",
+            rules=s.rules,
+            failed=s.failed,
+            considered=s.considered,
+            unexpected=s.unexpected,
+        )
+        for s in made
+    ]
+
+
+def _sums(lines: Iterable[tuple[str | None, Line]]) -> list[Sum]:
+    """A sum for each first of these pairs."""
+    sums: dict[str | None, list[int]] = {}
+    for of, x in lines:
+        own = sums.setdefault(of, [0, 0, 0, 0])
         for i, n in enumerate((1, int(not x.success), x.considered, x.unexpected)):
             own[i] += n
-    place: Mapping[str, int] = {d: i for i, d in enumerate(order)}
-    return [
-        Dimension(dimension=d, rules=n[0], failed=n[1], considered=n[2], unexpected=n[3])
-        for d, n in sorted(sums.items(), key=lambda x: (place.get(x[0], len(place)), x[0]))
-    ]
+    return [Sum(of=of, rules=n[0], failed=n[1], considered=n[2], unexpected=n[3]) for of, n in sums.items()]
 
 
 def ranges(rows: list[int], most: int) -> str:

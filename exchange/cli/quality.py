@@ -41,8 +41,8 @@ def report(
     batch: Annotated[str, typer.Argument(metavar="BATCH", help=say("交换任务/批次号, 或 batches 给出的编号", "ROUTE/NUMBER, or the id that batches gives"))],
     scheme: Annotated[str, typer.Option("--scheme", metavar="ID", help=say("质量维度体系", "scheme of quality dimensions"))] = "seven",
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help=say("网页, 可打印", "a page, for print too"))] = None,
-    xlsx: Annotated[Path | None, typer.Option("--xlsx", metavar="FILE", help=say("工作簿, 含全部记录号", "a workbook, with every record number"))] = None,
-    pdf: Annotated[Path | None, typer.Option("--pdf", metavar="FILE", help="PDF/A")] = None,
+    xlsx: Annotated[Path | None, typer.Option("--xlsx", metavar="FILE", help=say("工作簿, 含记录号", "a workbook, with record numbers"))] = None,
+    pdf: Annotated[Path | None, typer.Option("--pdf", metavar="FILE", help=say("PDF/A, 带标签 (PDF/UA)", "PDF/A, tagged (PDF/UA)"))] = None,
     json: Json = False,
 ) -> Task:  # fmt: skip
     return task(
@@ -75,7 +75,7 @@ def scorecard(
     dimension: Annotated[str | None, typer.Option("--dimension", metavar="NAME", help=say("只看这个维度", "of this dimension alone"))] = None,
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help=say("网页, 可打印", "a page, for print too"))] = None,
     xlsx: Annotated[Path | None, typer.Option("--xlsx", metavar="FILE", help=say("工作簿", "a workbook"))] = None,
-    pdf: Annotated[Path | None, typer.Option("--pdf", metavar="FILE", help="PDF/A")] = None,
+    pdf: Annotated[Path | None, typer.Option("--pdf", metavar="FILE", help=say("PDF/A, 带标签 (PDF/UA)", "PDF/A, tagged (PDF/UA)"))] = None,
     json: Json = False,
 ) -> Task:  # fmt: skip
     return task("quality scorecard", json, "scorecards", "scorecard", month, scheme=scheme, sender=sender, contract=contract,

@@ -229,7 +229,7 @@ def data(found: Scorecard, owed: list[Coverage]) -> dict[str, Any]:
     """What the page and the paper are made of."""
     shown = [r for r in found.rows if r.score is not None][:CHARTED]
     chart = charts.bars([r.sender for r in shown], [float(r.score or 0) for r in shown], [r.score or "" for r in shown],
-                        title=say("得分", "marks"), most=100.0) if shown else ""  # fmt: skip
+                        title=say("得分", "marks"), most=100.0) if shown else None  # fmt: skip
     year, month = map(int, found.month.split("-"))
     stands, formula, *rest = _notes(found)
     return {

@@ -6,9 +6,13 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import openpyxl
 import pyarrow as pa
@@ -16,14 +20,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from catalog import envelope
 from catalog.errors import Refused
 from exchange.cli import report as pages
+from quality import suite as suites
 from quality.assessment import Assessment, Result, Statement, of_results
+from quality.judge import statement
 from quality.report import UNTAGGED, Heading, Report, ranges, report
-from tests import workplaces
+from quality.rules import compile
+from tests import sites, workplaces
 from tests.workplaces import COUNTY, LONG, Place
 
 HOSTILE = ("<script>alert(1)</script>", "#set page(width: 1pt)", "=1+1", "]*_$x$`", r"$\foo$ 至", "\\u{0}")
+SHEETS = ("overview", "dimensions", "severities", "fields", "left out", "rules", "record numbers")
 HEADING = Heading(
     batch=7, number="2026112600001", route="county.x.collect", platform="county", platform_title=HOSTILE[0],
     contract="x", contract_title=HOSTILE[1], suite="x", revision="ab" * 32, outcome="blocked", state="blocked",
@@ -55,14 +64,89 @@ def made(results: list[Result]) -> Report:
 )
 def test_every_total_is_the_sum_of_its_parts(given: list[tuple[int, list[int], str | None]]) -> None:
     found = made([result(n, max(c, len(bad)), bad, d) for n, (c, bad, d) in enumerate(given)])
-    for name in ("considered", "unexpected"):
-        assert sum(getattr(x, name) for x in found.dimensions) == sum(getattr(x, name) for x in found.lines)
-    assert sum(x.rules for x in found.dimensions) == len(found.lines) == sum(s.rules for s in found.stages)
-    assert sum(x.failed for x in found.dimensions) == sum(not x.success for x in found.lines)
+    for parts in (found.dimensions, found.fields, found.severities):
+        for name in ("considered", "unexpected"):
+            assert sum(getattr(x, name) for x in parts) == sum(getattr(x, name) for x in found.lines)
+        assert sum(x.rules for x in parts) == len(found.lines) == sum(s.rules for s in found.stages)
+        assert sum(x.failed for x in parts) == sum(not x.success for x in found.lines)
+    assert {x.of for x in found.fields} == {x.field for x in found.lines}
     assert [x.unexpected for x in found.lines] == [len(x.rows) for x in found.lines]
     known = [x.dimension for x in found.dimensions if x.dimension in ("完整性", "规范性")]
     assert known == [d for d in ("完整性", "规范性") if d in known]
     assert (UNTAGGED in {x.dimension for x in found.dimensions}) == any(d is None for _, _, d in given)
+
+
+def test_rules_are_summed_by_severity_and_by_field_the_worst_field_first() -> None:
+    lines = [
+        ("a", "warn", [1]), ("a", "error", []), ("b", "error", [1, 2]), (None, "error", [2]), ("b", "warn", [3]),
+    ]  # fmt: skip
+    found = made(
+        [
+            Result(
+                statement=Statement(id=f"r{n}", rule="rule", field=field, severity=severity),
+                considered=9,
+                bad=pa.array(bad, pa.int64()),
+            )
+            for n, (field, severity, bad) in enumerate(lines)
+        ]
+    )
+    assert [(x.of, x.rules, x.failed, x.unexpected) for x in found.fields] == [
+        ("b", 2, 2, 3), ("a", 2, 1, 1), (None, 1, 1, 1),
+    ]  # fmt: skip
+    assert [(x.of, x.rules, x.unexpected) for x in found.severities] == [("error", 3, 3), ("warn", 2, 2)]
+    page = pages.page(found)
+    assert "do not add up over rules" in page, "two rules may reject one row"
+
+
+def test_a_statement_of_ours_is_what_it_was_and_another_engine_is_named() -> None:
+    facts = {"id": "suite:0:x", "rule": "x", "field": "f", "severity": "error", "title": "", "title_en": "",
+             "mostly": 1.0, "dimensions": {}, "expectation": None}  # fmt: skip
+    own = Statement(**facts)
+    assert own.to_json() == facts, "kept before there was an engine"
+    assert own.digest == "d92efc091718daaf934f87b7ed50e01dd12905f448d292dd5d7358e62778a987"
+    other = Statement(**facts, engine="gx")
+    assert (other.digest != own.digest, Statement(**other.to_json())) == (True, other)
+    suite, problems = suites.parse(
+        json.dumps({"name": "s", "expectations": [
+            {"type": "expect_column_values_to_be_json_parseable", "kwargs": {"column": "f"}},
+            {"type": "expect_column_values_to_match_regex", "kwargs": {"column": "f", "regex": r"^(?!x).*$"}},
+            {"type": "expect_column_values_to_match_regex", "kwargs": {"column": "f", "regex": "^x"}},
+        ]}), file="s.json",
+    )  # fmt: skip
+    assert suite is not None, problems
+    stated = [statement(r) for r in compile(suite).rules]
+    assert [s.engine for s in stated] == ["gx", "gx", "leishu"]
+    found = made([Result(statement=s, considered=9) for s in stated])
+    assert sorted(x.engine for x in found.lines) == ["gx", "gx", "leishu"]
+    assert pages.page(found).count("(Great Expectations)") == 2
+    book = openpyxl.load_workbook(io.BytesIO(pages.workbook(found)))
+    heads, *rows = [[c.value for c in row] for row in book["rules"].iter_rows()]
+    assert sorted(row[heads.index("engine")] for row in rows) == ["Great Expectations"] * 2 + ["Leishu"]
+
+
+def test_a_workbook_that_has_not_every_record_number_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found = made([result(n, 9, [0, 4, 6], "完整性") for n in range(3)])
+    assert pages.cut_off(found) == ""
+    whole = openpyxl.load_workbook(io.BytesIO(pages.workbook(found)))["record numbers"]
+    assert whole.max_row == 1 + 9
+    monkeypatch.setattr(pages, "MOST_NUMBERS", 4)
+    said = pages.cut_off(found)
+    assert "9 record numbers, of which the workbook has the first 4" in said
+    assert "--json" in said
+    book = openpyxl.load_workbook(io.BytesIO(pages.workbook(found)))
+    numbers = book["record numbers"]
+    assert (numbers["A1"].value, numbers.max_row) == (said, 2 + 4)
+    assert said in [row[1].value for row in book["overview"].iter_rows()]
+
+    class Desk:
+        reports = SimpleNamespace(of=lambda batch, scheme: found)
+
+    monkeypatch.setattr(pages.opening, "opened", lambda: nullcontext(Desk()))
+    for xlsx, told in ((None, False), (tmp_path / "a.xlsx", True)):
+        answer = pages.report("1", scheme="s", html=None, xlsx=xlsx, pdf=None)
+        assert any(said in w for w in answer.words) == told
 
 
 def test_a_share_is_never_rounded_up_to_all() -> None:
@@ -100,14 +184,22 @@ def test_no_title_does_harm_and_the_same_figures_give_the_same_bytes() -> None:
     assert not re.search(r"(?:src|href)=.https?:", html), "it asks nobody for anything"
     assert all(t in "".join(seen.text) for t in HOSTILE)
     book = openpyxl.load_workbook(io.BytesIO(pages.workbook(found)))
-    assert len(book.sheetnames) == 4
+    assert book.sheetnames == list(SHEETS)
     assert not any(c.data_type == "f" for sheet in book for row in sheet.iter_rows() for c in row)
-    numbers = [[c.value for c in row] for row in book.worksheets[3].iter_rows(min_row=2)]
+    numbers = [[c.value for c in row] for row in book["record numbers"].iter_rows(min_row=2)]
     assert len(numbers) == 2 * len(HOSTILE)
     assert {row[3] for row in numbers} == {1, 5}
     pdf = pages.paper(found)
     assert pdf.startswith(b"%PDF-")
     assert b"/GTS_PDFA1" in pdf
+    for tagged in (
+        b"/StructTreeRoot",
+        b"/Lang(zh-CN)",
+        b"<pdfaid:conformance>A<",
+        b"<pdfuaid:part>1<",
+        b"/Alt",
+    ):
+        assert tagged in pdf
     assert (pages.page(found), pages.paper(found)) == (html, pdf)
 
 
@@ -140,3 +232,31 @@ def test_a_batch_has_its_report_by_route_and_number_or_id_and_no_value_is_in_it(
                 hub.reports.of(wrong)
         with pytest.raises(Refused, match="gb36344"):
             hub.reports.of("1", scheme="none")
+
+
+def test_what_was_left_out_of_a_batch_stands_in_its_report(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = sites._Door.extract
+
+    def extract(self: Any, slice: Any) -> Any:
+        made = real(self, slice)
+        rest = [json.dumps({"remark": "密"}), None, json.dumps({"remark": "密"})]
+        return replace(
+            made,
+            batches=(b.append_column(envelope.REST, pa.array(rest[: b.num_rows])) for b in made.batches),
+        )
+
+    monkeypatch.setattr(sites._Door, "extract", extract)
+    place.declare(f"routes/{COUNTY}.yaml", drift="discard_value")
+    for code in "ABC":
+        place.enter(code)
+    place.run(COUNTY)
+    with place.hub() as hub:
+        found = hub.reports.of("1")
+    assert found.left_out == {"remark": 2}
+    page = pages.page(found)
+    assert '<td>remark</td><td class="number">2</td>' in page
+    assert "密" not in page.replace("密封", "")
+    book = openpyxl.load_workbook(io.BytesIO(pages.workbook(found)))
+    assert [c.value for c in book["left out"][3]] == ["remark", 2]
