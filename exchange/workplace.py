@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from catalog.errors import Blocked, LeaseLost, NotAuthorised, Refused
-from exchange import approval, batches, cases, collect, quarantine, rework, workview
+from exchange import approval, assessments, batches, cases, collect, quarantine, rework, workview
 from exchange.acts import Act, Acts, Done, Skipped, busy, fit, nothing_named, unknown
 from exchange.batch import Counts
 from exchange.declarations import Way
@@ -222,17 +222,30 @@ class Workplace:
 
         def work(way: Way, rows: list[Kept], by: str, at: datetime, act: Act) -> list[Skipped]:
             nonlocal content
+            assessed = {
+                b: [k.assessment for k in assessments.of_batch(act.connection, b)]
+                for b in sorted({r.batch for r in rows})
+            }
+            failed = problemlist.Failed(way, assessed)
+            hinted = [
+                h
+                for b, stages in assessed.items()
+                for h in problemlist.hints(batches.get(act.connection, b).number, stages)
+            ]
             shown = []
             for row in rows:
                 record = quarantine.unsealed(self._stores.keyring, row)
                 if record is not None:
                     shown.append(
                         problemlist.Case(
-                            token=self._token(way, row.id, at), record=record, reasons=row.reasons
+                            token=self._token(way, row.id, at),
+                            record=record,
+                            reasons=row.reasons,
+                            failed=failed.of(row.batch, row.row, row.reasons),
                         )
                     )
             ids = [r.id for r in rows]
-            content = problemlist.written(way, shown, number=rework.spans(ids), at=at)
+            content = problemlist.written(way, shown, number=rework.spans(ids), at=at, hinted=hinted)
             quarantine.set_state(act.connection, ids, RETURNED)
             act.note("quarantine_returned", way, ids, by, digest=self._acts.mac(content, at).hex())
             return []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,8 +15,10 @@ import pytest
 
 from catalog import sheets
 from catalog.errors import LeishuError, Refused, Unreadable
-from exchange import problemlist
+from exchange import cures, problemlist
 from exchange.quarantine import Chosen
+from exchange.rulewords import RULES
+from quality import apart_kinds, kinds
 from tests import workplaces
 from tests.workplaces import COUNTY, LONG, Place
 
@@ -31,20 +35,25 @@ def book(content: bytes) -> Any:
     return openpyxl.load_workbook(io.BytesIO(content))
 
 
-def lines(content: bytes) -> list[dict[str, str]]:
-    rows = [[c.value or "" for c in row] for row in book(content)[problemlist.SHEET].iter_rows(min_row=2)]
-    return [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
+def lines(content: bytes, sheet: str = problemlist.SHEET) -> list[dict[str, str]]:
+    """The lines by the Chinese word of each column's head."""
+    rows = [[c.value or "" for c in row] for row in book(content)[sheet].iter_rows(min_row=2)]
+    return [dict(zip((h.split()[0] for h in rows[0]), row, strict=True)) for row in rows[1:]]
+
+
+def heads(sheet: Any) -> list[str]:
+    return [c.value.split()[0] for c in sheet[2]]
 
 
 def filled(content: bytes, values: dict[tuple[str, str], Any]) -> bytes:
     """The list as its sender sends it back: (行号, 列名) to the correction."""
     made = book(content)
     sheet = made[problemlist.SHEET]
-    heads = [c.value for c in sheet[2]]
+    named = heads(sheet)
     for row in sheet.iter_rows(min_row=3):
-        at = (row[heads.index("行号")].value, row[heads.index("列名")].value)
+        at = (row[named.index("行号")].value, row[named.index("列名")].value)
         if at in values:
-            row[heads.index("更正值")].value = values[at]
+            row[named.index("更正值")].value = values[at]
     out = io.BytesIO()
     made.save(out)
     return out.getvalue()
@@ -61,10 +70,14 @@ def returned(place: Place) -> bytes:
 def test_the_list_names_each_column_to_mend_masked_where_it_must_be(place: Place) -> None:
     content = returned(place)
     assert [(r["行号"], r["信息项"], r["列名"], r["原值"], r["原因"]) for r in lines(content)] == [
-        ("1", "名称", "name", LONG, "超过规定长度"),
-        ("1", "联系人", "contact", "***", "超过规定长度"),
-        ("2", "名称", "name", "'@SUM(A1)" + "长" * 60, "超过规定长度"),
+        ("1", "名称\nName", "name", LONG, "超过规定长度\nlonger than allowed"),
+        ("1", "联系人\nContact", "contact", "***", "超过规定长度\nlonger than allowed"),
+        ("2", "名称\nName", "name", "'@SUM(A1)" + "长" * 60, "超过规定长度\nlonger than allowed"),
     ]
+    assert {r["改法"] for r in lines(content)} == {
+        "超长, 请缩短 (最长 60 字)\ntoo long: shorten it (at most 60 characters)"
+    }
+    assert book(content).sheetnames == [problemlist.SHEET], "nothing to hint at"
     assert [r["主键"] for r in lines(content)] == ["county-=1+1", "county-=1+1", "county-B"]
     with zipfile.ZipFile(io.BytesIO(content)) as packed:
         whole = b"".join(packed.read(n) for n in packed.namelist()).decode()
@@ -151,7 +164,7 @@ def _without(column: str) -> Callable[[bytes], bytes]:
         made = book(content)
         sheet = made[problemlist.SHEET]
         for cell in sheet[2]:
-            if cell.value == column:
+            if cell.value.split()[0] == column:
                 cell.value = "x"
         out = io.BytesIO()
         made.save(out)
@@ -164,8 +177,7 @@ def _cell(head: str, value: str) -> Callable[[bytes], bytes]:
     def change(content: bytes) -> bytes:
         made = book(filled(content, {("1", "name"): "好", ("2", "name"): "好"}))
         sheet = made[problemlist.SHEET]
-        heads = [c.value for c in sheet[2]]
-        sheet[4][heads.index(head)].value = value
+        sheet[4][heads(sheet).index(head)].value = value
         out = io.BytesIO()
         made.save(out)
         return out.getvalue()
@@ -233,3 +245,145 @@ def test_a_large_file_and_a_bomb_are_not_unpacked() -> None:
         file.writestr("xl/worksheets/sheet1.xml", b"0" * (sheets.MOST_PLAIN + 1))
     with pytest.raises(Unreadable):
         problemlist.read(packed.getvalue())
+
+
+def declare(place: Place, *expectations: tuple[str, dict[str, Any], str, str]) -> None:
+    """The suite of the contract: type, arguments, severity, title."""
+    made = [
+        {
+            "type": t,
+            "kwargs": k,
+            "meta": {"leishu": {"severity": s, "title": title, "title_en": f"en {title}"}},
+        }
+        for t, k, s, title in expectations
+    ]
+    suite = {"name": "thing", "expectations": made, "meta": {}}
+    (place.home / "quality" / "thing.json").write_text(
+        json.dumps(suite, ensure_ascii=False), encoding="utf-8"
+    )
+
+
+IN_SET, MATCH = "expect_column_values_to_be_in_set", "expect_column_values_to_match_regex"
+
+
+def test_each_rule_of_a_suite_has_its_own_title_and_its_own_cure(place: Place) -> None:
+    declare(
+        place,
+        (MATCH, {"column": "name", "regex": "^名"}, "error", "以名开头"),
+        (MATCH, {"column": "name", "regex": "字$"}, "error", "以字结尾"),
+        (IN_SET, {"column": "contact", "value_set": ["甲", "乙"]}, "error", "联系人不在名单"),
+        (
+            "expect_select_column_values_to_be_unique_within_record",
+            {"column_list": ["name", "code"]},
+            "error",
+            "名称与编号相同",
+        ),
+    )
+    place.enter("A", name="名", contact="甲")
+    place.enter("B", name="字", contact="甲")
+    place.enter("C", name="无", contact="丙")
+    place.enter("名字", name="名字", contact="乙")
+    place.run(COUNTY)
+    with place.hub() as hub:
+        found = lines(hub.workplace.give_back(Chosen(route=COUNTY), by="张三"))
+    why = {(r["行号"], r["列名"]): (r["原因"], r["改法"]) for r in found}
+    assert set(why) == {
+        ("1", "name"),
+        ("2", "name"),
+        ("3", "name"),
+        ("3", "contact"),
+        ("4", "name"),
+        ("4", "code"),
+    }
+    assert why["1", "name"][0] == "以字结尾\nen 以字结尾"
+    assert why["2", "name"][0] == "以名开头\nen 以名开头"
+    assert why["3", "name"][0] == "以名开头\nen 以名开头\n以字结尾\nen 以字结尾", "it broke both"
+    assert "字$" in why["1", "name"][1]
+    assert "^名" not in why["1", "name"][1]
+    assert why["3", "contact"] == (
+        "联系人不在名单\nen 联系人不在名单",
+        "请改为其中之一: 甲、乙\nuse one of: 甲, 乙",
+    )
+    assert why["4", "code"] == (
+        "名称与编号相同\nen 名称与编号相同",
+        "名称、编号不能相同, 请核对\nName, Code must differ: check them",
+    )
+
+
+def test_without_the_assessment_both_rules_of_one_name_are_shown(place: Place) -> None:
+    declare(
+        place,
+        (MATCH, {"column": "name", "regex": "^名"}, "error", "以名开头"),
+        (MATCH, {"column": "name", "regex": "字$"}, "error", "以字结尾"),
+    )
+    with place.hub() as hub:
+        way = hub._stores.declarations.way(COUNTY)
+    failed = problemlist.Failed(way, {1: []}).of(1, 0, [{"rule": "to_match_regex", "field": "name"}])
+    assert [s.title for s in failed] == ["以名开头", "以字结尾"]
+    assert problemlist.Failed(way, {}).of(1, 0, [{"rule": "length", "field": "name"}]) == []
+
+
+def test_hints_stand_on_a_sheet_of_their_own_by_rule_without_values(place: Place) -> None:
+    declare(
+        place,
+        (IN_SET, {"column": "contact", "value_set": ["甲"]}, "warn", "联系人不在名单"),
+        (MATCH, {"column": "name", "regex": "^名", "mostly": 0.5}, "error", "多数以名开头"),
+    )
+    for code, contact in (("A", "甲"), ("B", "丙丙丙"), ("C", "丁丁丁")):
+        place.enter(code, contact=contact)
+    place.enter("D", contact="甲", name="无")
+    place.enter("E", contact="甲", name=LONG)
+    place.run(COUNTY)
+    with place.hub() as hub:
+        content = hub.workplace.give_back(Chosen(route=COUNTY), by="张三")
+        number = hub.reports.of("1").heading.number
+    assert [r["行号"] for r in lines(content)] == ["5"]
+    assert lines(content, problemlist.HINTS) == [
+        {"批次": number, "信息项": "联系人\nContact", "列名": "contact", "原因": "联系人不在名单\nen 联系人不在名单",
+         "建议": "请改为其中之一: 甲\nuse one of: 甲", "查": 4, "不符": 2, "行号": "2-3"},
+        {"批次": number, "信息项": "名称\nName", "列名": "name", "原因": "多数以名开头\nen 多数以名开头",
+         "建议": "请按规定的写法填写 (正则表达式 ^名)\nwrite it as prescribed (regular expression ^名)", "查": 4, "不符": 1,
+         "行号": "4"},
+    ]  # fmt: skip
+    with zipfile.ZipFile(io.BytesIO(content)) as packed:
+        whole = b"".join(packed.read(n) for n in packed.namelist()).decode()
+    assert "丙丙丙" not in whole
+    assert problemlist.read(filled(content, {("5", "name"): "好"}))[0].value == "好"
+
+
+def test_a_list_that_was_sent_before_the_english_words_is_taken_still(place: Place) -> None:
+    made = book(filled(returned(place), {("2", "name"): "(empty)"}))
+    for cell in made[problemlist.SHEET][2]:
+        cell.value = cell.value.split()[0]
+    out = io.BytesIO()
+    made.save(out)
+    (one,) = problemlist.read(out.getvalue())
+    assert (one.column, one.value) == ("name", None)
+
+
+def test_every_rule_on_rows_has_its_cure_in_both_languages() -> None:
+    given = {
+        "column": "a", "column_A": "a", "column_B": "b", "column_list": ["a", "b"], "value_set": list(range(20)),
+        "regex": "^{x}$", "regex_list": ["^x"], "min_value": 1, "max_value": 9, "strict_max": True, "value": 4,
+        "value_pairs_set": [["x", None]], "sum_total": 100, "code_table": "sex", "days": 7, "strftime_format": "%Y",
+    }  # fmt: skip
+    asked = {k.type for k in (*kinds.KINDS.values(), *apart_kinds.KINDS.values()) if not k.whole}
+    assert asked == cures.TYPES
+    made = {t: cures.cure(t, given, lambda n: (f"项{n}", f"field {n}")) for t in sorted(asked)}
+    for zh, en in made.values():
+        assert re.search("[\u4e00-\u9fff]", zh)
+        assert re.search("[a-z]{2}", en)
+        assert "{a}" not in zh + en
+        assert "{}" not in zh + en
+    assert made["expect_column_values_to_be_between"] == (
+        "须不小于 1、小于 9",
+        "it must be at least 1 and under 9",
+    )
+    assert made[IN_SET][0].endswith("等 20 项")
+    assert made["expect_column_pair_values_a_to_be_greater_than_b"][1].startswith("field a must be later")
+    assert made["expect_column_pair_values_to_be_within_term"] == (
+        "项a须在项b之后 7 个工作日内, 请核对两个日期",
+        "field a must be within 7 working days of field b: check both days",
+    )
+    assert set(cures.SHAPES) <= set(RULES)
+    assert cures.cure("expect_nothing", {}, lambda n: (n, n)) == cures.OTHER
