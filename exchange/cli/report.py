@@ -30,8 +30,9 @@ LINES = (("环节", "stage"), ("规则", "rule"), ("信息项", "field"), ("级�
 NUMBERS = (5, 6, 7)
 ENGINES = {LEISHU: ("雷枢", "Leishu"), GX: ("Great Expectations", "Great Expectations")}
 WIDE = {
-    "rule": 3,
+    "rule": 4,
     "field": 3,
+    "result": 2,
     "record numbers": 4,
     "digest": 1,
     "dimension": 0,

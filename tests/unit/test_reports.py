@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks import page as bench
 from catalog import envelope
 from catalog.errors import Refused
 from exchange.cli import report as pages
@@ -201,6 +202,16 @@ def test_no_title_does_harm_and_the_same_figures_give_the_same_bytes() -> None:
     ):
         assert tagged in pdf
     assert (pages.page(found), pages.paper(found)) == (html, pdf)
+
+
+def test_without_a_browser_the_benchmark_of_the_page_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bench, "BROWSERS", ("no-such-browser",))
+    one = result(1, 9, [0], None)
+    bench.opening((one,), 9, 1)
+    assert "no browser on this machine (no-such-browser)" in capsys.readouterr().out
+    assert one.statement.title in bench.html((one,), 9)
 
 
 @pytest.fixture
