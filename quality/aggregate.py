@@ -16,7 +16,7 @@ from typing import Any, Literal
 import polars as pl
 
 from quality.kind import Sentence
-from quality.values import Unfit, compare, member
+from quality.values import Unfit, compare, instant, member
 
 MOST = 64 * 2**20  # bytes of distinct values that a data file's column may have where they are counted
 _EXACT = 18  # digits of a decimal that is added up exactly; a longer one as floats are
@@ -127,21 +127,31 @@ class Aggregate:
     holds: Callable[
         [Any, Any, Mapping[str, Any], pl.DataType], bool
     ]  # observed, state, kwargs, the column's type
+    outside: bool = False  # an outcome tells how many distinct values are not of the set
+    absent: bool = False  # and how many of the set's are not there
 
 
 def _number(value: Fraction | float) -> Any:
-    return value if isinstance(value, float) else int(value) if value.denominator == 1 else float(value)
+    if isinstance(value, float):
+        return _told(value)
+    return int(value) if value.denominator == 1 else float(value)
+
+
+def _told(value: float) -> float | None:
+    """The number; none where infinities leave it without one."""
+    return None if math.isnan(value) else value
 
 
 def mean(state: Moments, kwargs: Mapping[str, Any]) -> Any:
-    return float(state.total / state.n) if state.n else None
+    return _told(float(state.total / state.n)) if state.n else None
 
 
 def stdev(state: Moments, kwargs: Mapping[str, Any]) -> Any:
     """Of a sample (n - 1); none of fewer than two values."""
     if state.n < 2:
         return None
-    return math.sqrt(max(0.0, float(state.spread / (state.n - 1))))
+    spread = float(state.spread / (state.n - 1))
+    return None if math.isnan(spread) else math.sqrt(max(0.0, spread))
 
 
 def median(state: Counts, kwargs: Mapping[str, Any]) -> Any:
@@ -151,6 +161,8 @@ def median(state: Counts, kwargs: Mapping[str, Any]) -> Any:
     low, high = (_at(state, i) for i in ((n - 1) // 2, n // 2))
     if not isinstance(low, (int, float, Decimal)):
         raise Unfit("中位数只问数字列", "a median is asked of numbers alone")
+    if isinstance(low, float):
+        return _told((low + high) / 2)
     return float((Fraction(low) + Fraction(high)) / 2)
 
 
@@ -204,16 +216,23 @@ def most_common(observed: Any, state: Counts, kwargs: Mapping[str, Any], dtype: 
 
 
 def all_in_set(observed: Any, state: Counts, kwargs: Mapping[str, Any], dtype: pl.DataType) -> bool:
-    return state.table.filter(member("value", dtype, kwargs["value_set"]).not_()).is_empty()
+    return outside(state, kwargs, dtype) == 0
 
 
 def set_is_there(observed: Any, state: Counts, kwargs: Mapping[str, Any], dtype: pl.DataType) -> bool:
-    there = state.table.filter(member("value", dtype, kwargs["value_set"])).height
-    return there == len({_plain(v) for v in kwargs["value_set"]})
+    return absent(state, kwargs, dtype) == 0
 
 
-def _plain(value: Any) -> Any:
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+def outside(state: Counts, kwargs: Mapping[str, Any], dtype: pl.DataType) -> int:
+    """How many distinct values are not of the set."""
+    return state.table.filter(member("value", dtype, kwargs["value_set"]).not_()).height
+
+
+def absent(state: Counts, kwargs: Mapping[str, Any], dtype: pl.DataType) -> int:
+    """How many of the set's values are not there; an instant written in two ways is one."""
+    values = kwargs["value_set"]
+    wanted = {instant(v, dtype) for v in values} if dtype.is_temporal() else set(values)
+    return len(wanted) - state.table.filter(member("value", dtype, values)).height
 
 
 def equal_set(observed: Any, state: Counts, kwargs: Mapping[str, Any], dtype: pl.DataType) -> bool:

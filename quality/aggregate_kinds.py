@@ -30,8 +30,9 @@ def kinds(bounds: Check, whole: Check, value_set: Check, value: Check) -> tuple[
         name: str, holds: Callable[[Any, Any, Mapping[str, Any], pl.DataType], bool], **more: Any
     ) -> Kind:
         observe = more.pop("observe", lambda state, kwargs: None)
+        told = {n: more.pop(n, False) for n in ("outside", "absent")}
         return Kind(type=f"expect_column_{name}", rule=f"column_{name}", required=_COLUMN | {"value_set"}, check=value_set,
-                    aggregate=Aggregate(state="counts", observe=observe, holds=holds), **more)  # fmt: skip
+                    aggregate=Aggregate(state="counts", observe=observe, holds=holds, **told), **more)  # fmt: skip
 
     def low(state: Extremes, kwargs: Mapping[str, Any]) -> Any:
         return state.low
@@ -64,9 +65,9 @@ def kinds(bounds: Check, whole: Check, value_set: Check, value: Check) -> tuple[
              aggregate=Aggregate(state="counts", observe=aggregate.quantiles, holds=aggregate.quantiles_between)),
         of_set("most_common_value_to_be_in_set", aggregate.most_common, observe=aggregate.modes,
                optional=frozenset({"ties_okay"})),
-        of_set("distinct_values_to_be_in_set", aggregate.all_in_set),
-        of_set("distinct_values_to_contain_set", aggregate.set_is_there),
-        of_set("distinct_values_to_equal_set", aggregate.equal_set),
+        of_set("distinct_values_to_be_in_set", aggregate.all_in_set, outside=True),
+        of_set("distinct_values_to_contain_set", aggregate.set_is_there, absent=True),
+        of_set("distinct_values_to_equal_set", aggregate.equal_set, outside=True, absent=True),
         table("table_column_count_to_be_between", frozenset(), whole, frozenset({"min_value", "max_value"})),
         table("table_column_count_to_equal", frozenset({"value"}), value),
         table("table_columns_to_match_ordered_list", frozenset({"column_list"}), _names("column_list")),
@@ -92,7 +93,7 @@ def heading_holds(type: str, kwargs: Mapping[str, Any], names: tuple[str, ...]) 
     if type == "expect_table_columns_to_match_set":
         wanted = set(kwargs["column_set"])
         exact = kwargs.get("exact_match", True) is not False
-        return list(names), set(names) == wanted if exact else wanted <= set(names)
+        return sorted(names), set(names) == wanted if exact else wanted <= set(names)
     if type == "expect_column_to_exist":
         place = kwargs.get("column_index")
         there = kwargs["column"] in names

@@ -35,7 +35,7 @@ def batches(path: Path) -> Iterator[pa.RecordBatch]:
         for part in _sized(_parts(path)):
             yield _enveloped(part, first, path.name)
             first += part.num_rows
-    except (pa.ArrowException, OSError, ValueError, TypeError) as error:
+    except (pa.ArrowException, OSError, ValueError, TypeError, OverflowError) as error:
         what = type(error).__name__
         raise Unreadable(f"{path.name} 读不下去: {what}", f"{path.name} cannot be read: {what}") from None
 
@@ -44,7 +44,9 @@ def _parts(path: Path) -> Iterator[pa.RecordBatch]:
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         with pq.ParquetFile(path, buffer_size=_BUFFER) as file:
-            groups = range(file.num_row_groups)  # one by one: a reader of them all keeps the pages of those behind it
+            groups = range(
+                file.num_row_groups
+            )  # one by one: a reader of them all keeps the pages of those behind it
             parts = (b for g in groups for b in file.iter_batches(batch_size=ROWS, row_groups=[g]))
             yield from _some(parts, file.schema_arrow)
     elif suffix in (".arrow", ".feather"):

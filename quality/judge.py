@@ -14,6 +14,7 @@ from catalog import envelope
 from catalog.errors import Blocked
 from catalog.shape import Reference, to_batch
 from catalog.verdict import BLOCK, ERROR, VIOLATIONS, WARN, Verdict, decide
+from quality.aggregate import Counts, absent, outside
 from quality.aggregate_kinds import heading_holds
 from quality.assessment import GX, LEISHU, Result, Statement
 from quality.kinds import rows_good
@@ -236,6 +237,19 @@ def whole(rule: Rule, facts: Survey) -> tuple[Any, bool]:
         return observed, kind.holds(observed, state, kwargs, facts.types[kwargs["column"]])
     except Unfit as error:
         raise errored("-", rule, error.zh, error.en) from None
+
+
+def of_the_set(rule: Rule, facts: Survey) -> tuple[int | None, int | None]:
+    """(values of its set that are not there, distinct values outside it) of a rule that ``whole`` was asked of."""
+    kind, kwargs = rule.kind.aggregate, rule.expectation.kwargs
+    if kind is None or not (kind.outside or kind.absent):
+        return None, None
+    state, dtype = facts.facts[rule.id], facts.types[kwargs["column"]]
+    assert isinstance(state, Counts)
+    return (
+        absent(state, kwargs, dtype) if kind.absent else None,
+        outside(state, kwargs, dtype) if kind.outside else None,
+    )
 
 
 def close(rules: Rules, facts: Survey, history: History | None = None) -> list[Finding]:

@@ -6,21 +6,24 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+import polars as pl
 import pyarrow as pa
 
 from catalog.errors import Blocked
 from catalog.verdict import ERROR
 from quality.aggregate import MOST, Counts
 from quality.assessment import Result
-from quality.judge import results, whole
+from quality.judge import of_the_set, results, whole
 from quality.kind import Known
 from quality.places import Keys, Named, Places, shown
-from quality.rules import Rule, Rules, errored
+from quality.rules import Rule, Rules, errored, fit
 from quality.rules import compile as compile_rules
 from quality.suite import Expectation, Suite
 from quality.survey import Survey, survey
+from quality.values import Unfit
 
 T = TypeVar("T")
+_TYPES = (pa.string(), pa.int64(), pa.date32(), pa.timestamp("us", tz="UTC"), pa.bool_())
 Read = Callable[[], Iterator[pa.RecordBatch]]  # the data from its beginning
 
 
@@ -35,8 +38,8 @@ class Outcome:
     engine: str  # leishu or gx
     success: bool | None = None  # none where it could not be asked
     element_count: int | None = None
-    unexpected_count: int | None = None
-    missing_count: int | None = None
+    unexpected_count: int | None = None  # of a kind on distinct values: those outside the set
+    missing_count: int | None = None  # of a kind on distinct values: of the set's, those that are not there
     observed_value: Any = None
     unexpected_index: Sequence[int] = field(default_factory=list)  # row numbers from 0
     unexpected_keys: Sequence[Any] = field(default_factory=list)  # of the key column, in the same order
@@ -51,6 +54,55 @@ def outcomes(read: Read, suite: Suite, *, known: Known, key: str | None = None) 
     expectation, 16 bytes for each record and expectation on unique values, ``quality.aggregate.MOST`` for the
     values of a column that must be counted, and the key of each record that is unexpected.
     """
+    made = compile_rules(suite, known=known)
+    found: dict[int, Outcome] = {}
+    for types, rules in _parts(next(read(), None), made):
+        kept = tuple(r.expectation for r in rules)
+        told = _together(_typed(read, types), replace(suite, expectations=kept), known=known, key=key)
+        found |= dict(zip((e.index for e in kept), told, strict=True))
+    return [found[e.index] for e in suite.expectations]
+
+
+def _parts(first: pa.RecordBatch | None, made: Rules) -> list[tuple[dict[str, pa.DataType], list[Rule]]]:
+    """The rules by the types that they want of columns that are nulls alone, and so have none: one part of them all, mostly."""
+    groups: dict[tuple[tuple[str, pa.DataType], ...], list[Rule]] = {}
+    for rule in made.rules:
+        types = {} if first is None else _wanted(first.schema, rule, made.known)
+        groups.setdefault(tuple(sorted(types.items(), key=lambda t: t[0])), []).append(rule)
+    return [(dict(types), rules) for types, rules in groups.items()]
+
+
+def _wanted(schema: pa.Schema, rule: Rule, known: Known | None) -> dict[str, pa.DataType]:
+    """By column that is nulls alone, a type that the rule can be asked of."""
+    empty = [n for n in sorted(rule.needs) if n in schema.names and pa.types.is_null(schema.field(n).type)]
+    if not empty or not rule.needs <= set(schema.names):
+        return {}
+    beside = [schema.field(n).type for n in sorted(rule.needs - set(empty))]
+    for type in dict.fromkeys([*beside, *_TYPES]):
+        fields = [pa.field(n, type if n in empty else schema.field(n).type) for n in sorted(rule.needs)]
+        frame = pl.from_arrow(pa.schema(fields).empty_table())
+        assert isinstance(frame, pl.DataFrame)
+        try:
+            fit(rule, dict(frame.schema), known)
+        except Unfit:
+            continue
+        return dict.fromkeys(empty, type)
+    return {}
+
+
+def _typed(read: Read, types: dict[str, pa.DataType]) -> Read:
+    if not types:
+        return read
+
+    def typed() -> Iterator[pa.RecordBatch]:
+        for batch in read():
+            fields = [pa.field(f.name, types.get(f.name, f.type)) for f in batch.schema]
+            yield batch.cast(pa.schema(fields))
+
+    return typed
+
+
+def _together(read: Read, suite: Suite, *, known: Known, key: str | None) -> list[Outcome]:
     plain = [
         replace(e, severity=ERROR, mostly=1.0) for e in suite.expectations
     ]  # no rule needs its own tally
@@ -147,7 +199,9 @@ def _outcome(
             observed, holds = whole(rule, facts)
         except Blocked as failed:
             return Outcome(**head, error=failed.en)
-        return Outcome(**head, success=holds, element_count=facts.rows, observed_value=shown(observed))
+        absent, outside = of_the_set(rule, facts)
+        return Outcome(**head, success=holds, element_count=facts.rows, missing_count=absent, unexpected_count=outside,
+                       observed_value=shown(observed))  # fmt: skip
     good = rows.considered == 0 or (rows.considered - len(rows.bad)) / rows.considered >= one.mostly
     return Outcome(
         **head, success=good, element_count=rows.considered + rows.missing, unexpected_count=len(rows.bad),

@@ -16,7 +16,7 @@ from catalog.verdict import BLOCK
 from quality import conditions, kinds
 from quality.aggregate import gathered
 from quality.assessment import COLLECTION, USE
-from quality.kind import WHOLE, Kind, Known, Types
+from quality.kind import Kind, Known, Types
 from quality.suite import Expectation, Suite
 from quality.values import Unfit
 
@@ -213,6 +213,15 @@ def questions(batch: pa.RecordBatch, rules: Rules) -> tuple[pl.DataFrame, list[Q
     return frame, made
 
 
+def fit(rule: Rule, types: Types, known: Known | None = None) -> None:
+    """Returns where the rule can be asked of columns of these types; raises Unfit where it cannot."""
+    if rule.kind.aggregate is not None:
+        conditions.mask(rule.expectation.condition, types)
+        gathered(rule.kind.aggregate.state, pl.Series([], dtype=types[rule.expectation.kwargs["column"]]))
+    elif not rule.kind.whole:
+        question(rule, types, known)
+
+
 def check(suite: Suite, shape: Shape, known: Known | None = None) -> list[tuple[int, tuple[str, str]]]:
     """(line, (Chinese, English)) for every rule that cannot be asked of the shape's records."""
     types = dict(pl.from_arrow(shape.arrow_schema.empty_table()).schema)  # type: ignore[union-attr]
@@ -227,13 +236,7 @@ def check(suite: Suite, shape: Shape, known: Known | None = None) -> list[tuple[
             )
             continue
         try:
-            if rule.kind.apart == WHOLE:
-                continue
-            if rule.kind.aggregate is not None:
-                name = rule.expectation.kwargs["column"]
-                gathered(rule.kind.aggregate.state, pl.Series([], dtype=types[name]))
-            elif not rule.kind.whole:
-                question(rule, types, known)
+            fit(rule, types, known)
         except Unfit as error:
             found.append((line, (f"{rule.field}: {error.zh}", f"{rule.field}: {error.en}")))
     return found

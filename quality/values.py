@@ -28,7 +28,8 @@ def present(column: str, dtype: pl.DataType) -> pl.Expr:
     return some & pl.col(column).is_not_nan() if dtype.is_float() else some
 
 
-def _instant(text: str, dtype: pl.DataType) -> Any:
+def instant(text: str, dtype: pl.DataType) -> Any:
+    """The day or the instant that the text names. Raises Unfit where it names none."""
     try:
         if dtype == pl.Date:
             return date.fromisoformat(text)
@@ -54,6 +55,15 @@ def _edge(value: int | float, scale: int, *, up: bool) -> Decimal:
         return Decimal(value).quantize(Decimal(1).scaleb(-scale), ROUND_CEILING if up else ROUND_FLOOR)
 
 
+def _range(dtype: pl.DataType) -> tuple[int, int]:
+    """The least and the greatest that the type holds, a decimal in units of its last place."""
+    if isinstance(dtype, pl.Decimal):
+        most = 10 ** (dtype.precision or 38) - 1
+        return -most, most
+    ends = pl.select(low=dtype.min(), high=dtype.max())  # type: ignore[attr-defined]
+    return int(ends["low"].item()), int(ends["high"].item())
+
+
 def compare(column: str, dtype: pl.DataType, operator: str, bound: Value) -> pl.Expr:
     """``column operator bound`` for ``>= > <= <``; null where the column is.
 
@@ -77,7 +87,7 @@ def compare(column: str, dtype: pl.DataType, operator: str, bound: Value) -> pl.
     elif dtype.is_temporal():
         if not isinstance(bound, str):
             raise Unfit(f"日期列不能与 {bound!r} 比较", f"a date cannot be compared with {bound!r}")
-        right = pl.lit(_instant(bound, dtype)).cast(dtype)
+        right = pl.lit(instant(bound, dtype)).cast(dtype)
     else:
         raise Unfit(f"{dtype} 类型的列没有大小之分", f"values of type {dtype} have no order")
     if operator in (">=", ">"):
@@ -96,14 +106,15 @@ def member(column: str, dtype: pl.DataType, values: Sequence[Value]) -> pl.Expr:
     elif dtype.is_integer() or dtype.is_decimal():
         scale = (dtype.scale if isinstance(dtype, pl.Decimal) else 0) or 0
         edges = [(_number(v, dtype), _edge(_number(v, dtype), scale, up=True)) for v in values]
-        fits = [edge for value, edge in edges if edge == Decimal(value) and abs(edge) < 10**15]
+        low, high = _range(dtype)
+        fits = [edge for value, edge in edges if edge == Decimal(value) and low <= edge.scaleb(scale) <= high]
         listed = [int(n) for n in fits] if dtype.is_integer() else list(fits)
     elif dtype.is_float():
         listed = [float(_number(v, dtype)) for v in values if not math.isnan(float(_number(v, dtype)))]
     elif dtype.is_temporal() or dtype == pl.String:
         if not all(isinstance(v, str) for v in values):
             raise Unfit(f"{dtype} 列的取值须为文本", f"values of a {dtype} column are texts")
-        listed = [_instant(str(v), dtype) for v in values] if dtype.is_temporal() else list(values)
+        listed = [instant(str(v), dtype) for v in values] if dtype.is_temporal() else list(values)
     else:
         raise Unfit(f"不支持 {dtype} 类型的列", f"columns of type {dtype} are not supported")
     return col.is_in(pl.Series(listed, dtype=dtype).implode())
