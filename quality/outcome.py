@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any, TypeVar
 
 import polars as pl
@@ -78,15 +79,16 @@ def _wanted(schema: pa.Schema, rule: Rule, known: Known | None) -> dict[str, pa.
     if not empty or not rule.needs <= set(schema.names):
         return {}
     beside = [schema.field(n).type for n in sorted(rule.needs - set(empty))]
-    for type in dict.fromkeys([*beside, *_TYPES]):
-        fields = [pa.field(n, type if n in empty else schema.field(n).type) for n in sorted(rule.needs)]
+    for types in product(dict.fromkeys([*beside, *_TYPES]), repeat=len(empty)):
+        given = dict(zip(empty, types, strict=True))
+        fields = [pa.field(n, given.get(n, schema.field(n).type)) for n in sorted(rule.needs)]
         frame = pl.from_arrow(pa.schema(fields).empty_table())
         assert isinstance(frame, pl.DataFrame)
         try:
             fit(rule, dict(frame.schema), known)
         except Unfit:
             continue
-        return dict.fromkeys(empty, type)
+        return given
     return {}
 
 

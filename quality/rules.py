@@ -216,8 +216,11 @@ def questions(batch: pa.RecordBatch, rules: Rules) -> tuple[pl.DataFrame, list[Q
 def fit(rule: Rule, types: Types, known: Known | None = None) -> None:
     """Returns where the rule can be asked of columns of these types; raises Unfit where it cannot."""
     if rule.kind.aggregate is not None:
+        given, kind = rule.expectation.kwargs, rule.kind.aggregate
+        dtype = types[given["column"]]
         conditions.mask(rule.expectation.condition, types)
-        gathered(rule.kind.aggregate.state, pl.Series([], dtype=types[rule.expectation.kwargs["column"]]))
+        nothing = gathered(kind.state, pl.Series([], dtype=dtype))
+        kind.holds(kind.observe(nothing, given), nothing, given, dtype)
     elif not rule.kind.whole:
         question(rule, types, known)
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -27,7 +28,16 @@ from quality.outcome import Outcome, outcomes
 
 Asked = tuple[str, dict[str, Any]]  # type without "expect_", kwargs
 KEY = "key"
-_FIELDS = ("success", "element_count", "missing_count", "unexpected_count", "positions", "keys", "observed_value")
+PAGE = "docs/reference/quality-differences.md"
+_FIELDS = (
+    "success",
+    "element_count",
+    "missing_count",
+    "unexpected_count",
+    "positions",
+    "keys",
+    "observed_value",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +91,7 @@ def theirs(gx: Any, table: pa.Table, asked: Sequence[Asked]) -> list[Told]:
         frame = to_pandas(table, objects=form == "objects")
         if form == "heading":
             del frame["_row"]
-        found.update(_validated(gx, frame, {n: asked[n] for n in numbers}, keyed=form != "heading"))
+        found.update(validated(gx, frame, {n: asked[n] for n in numbers}, keyed=form != "heading"))
     return [found[n] for n in range(len(asked))]
 
 
@@ -103,15 +113,21 @@ def to_pandas(table: pa.Table, *, objects: bool) -> pd.DataFrame:
     return frame
 
 
-def _validated(gx: Any, frame: pd.DataFrame, asked: dict[int, Asked], *, keyed: bool) -> dict[int, Told]:
+def validated(gx: Any, frame: pd.DataFrame, asked: dict[int, Asked], *, keyed: bool) -> dict[int, Told]:
+    """What it says of this frame, by number; ``keyed``: the frame has ``_row`` and ``key``."""
     module, definition = gx
     given = module.ExpectationSuite(**json.loads(filed(list(asked.values()))))
-    form = {"result_format": "COMPLETE", **({"unexpected_index_column_names": ["_row", KEY]} if keyed else {})}
+    form = {
+        "result_format": "COMPLETE",
+        **({"unexpected_index_column_names": ["_row", KEY]} if keyed else {}),
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         made = definition.get_batch({"dataframe": frame}).validate(given, result_format=form)
     told = {r.expectation_config.meta["number"]: _told(r) for r in made.results}  # in another order
-    return {n: told.get(i, Told(raised=True)) for i, n in enumerate(asked)}  # what cannot be loaded is not there
+    return {
+        n: told.get(i, Told(raised=True)) for i, n in enumerate(asked)
+    }  # what cannot be loaded is not there
 
 
 def _told(result: Any) -> Told:
@@ -171,6 +187,8 @@ def _alike(name: str, one: Any, two: Any) -> bool:
         return len(one) == len(two) and all(_alike(name, a, b) for a, b in zip(one, two, strict=True))
     if isinstance(one, (int, float)) and isinstance(two, (int, float)):
         return one == two or math.isclose(one, two, rel_tol=1e-9, abs_tol=1e-9)
+    if isinstance(two, str) and isinstance(one, (int, float)):  # a decimal as it is written, and as it counts
+        return math.isclose(one, float(two), rel_tol=1e-9)
     return bool(one == two)
 
 
@@ -181,7 +199,7 @@ def cut(table: pa.Table, places: Sequence[int]) -> list[pa.RecordBatch]:
     head = {"_row": pa.array(range(n), pa.int64()), "_op": pa.array([INSERT] * n, pa.string())}
     whole = pa.table({**head, **{c: table.column(c) for c in table.column_names}})
     made = []
-    for start, stop in zip(ends, ends[1:], strict=False):
+    for start, stop in pairwise(ends):
         part = whole.slice(start, stop - start).combine_chunks().to_batches()
         made += part or [pa.RecordBatch.from_pylist([], schema=whole.schema)]
     return made
@@ -206,20 +224,25 @@ class Difference:
         )
 
 
-def _date_condition(kwargs: dict[str, Any], types: Mapping[str, str]) -> bool:
+def _condition_on(
+    kwargs: dict[str, Any], types: Mapping[str, str], wanted: Sequence[str], operators: Sequence[str]
+) -> bool:
     given = kwargs.get("row_condition")
     parts = [] if given is None else given.get("conditions", [given])
     return any(
-        p["type"] == "comparison" and p["operator"] in ("==", "!=", "IN", "NOT_IN")
-        and types.get(p["column"]["name"]) in ("date", "instant")
-        for p in parts
+        p["type"] == "comparison" and p["operator"] in operators and types.get(p["column"]["name"]) in wanted for p in parts
     )  # fmt: skip
 
 
 WHEN: dict[str, Callable[[dict[str, Any], Mapping[str, str]], bool]] = {
     "always": lambda kwargs, types: True,
     "row_condition": lambda kwargs, types: "row_condition" in kwargs,
-    "date_condition": _date_condition,
+    "date_condition": lambda kwargs, types: _condition_on(
+        kwargs, types, ("date", "instant"), ("==", "!=", "IN", "NOT_IN")
+    ),
+    "day_order_condition": lambda kwargs, types: _condition_on(
+        kwargs, types, ("date",), ("<", "<=", ">", ">=")
+    ),
     "column_index_0": lambda kwargs, types: kwargs.get("column_index") == 0,
     "two_writings": lambda kwargs, types: _twice(kwargs.get("value_set", [])),
 }
@@ -240,7 +263,9 @@ def differences(page: str) -> list[Difference]:
     ]  # fmt: skip
 
 
-def reviewed(known: Sequence[Difference], asked: Asked, types: Mapping[str, str], what: Sequence[str]) -> list[Difference]:
+def reviewed(
+    known: Sequence[Difference], asked: Asked, types: Mapping[str, str], what: Sequence[str]
+) -> list[Difference]:
     """The lines that together account for what differs; none where they do not."""
     lines = [d for d in known if d.covers(asked, types)]
     return lines if set(what) <= set().union(*(d.what for d in lines)) else []

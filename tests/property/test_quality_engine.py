@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
-import re
-import warnings
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -23,6 +20,7 @@ from quality import domain_kinds, rules, suite
 from quality.judge import close, judge, whole
 from quality.kinds import KINDS
 from quality.survey import survey
+from tests import oracle
 
 ROOT = Path(__file__).parents[2]
 SUITES = sorted((ROOT / "quality" / "suites").glob("*.json"))
@@ -147,19 +145,8 @@ def suite_text(asked: list[tuple[str, dict[str, Any]]]) -> str:
 
 @pytest.fixture(scope="module")
 def gx() -> Iterator[Any]:
-    """Great Expectations, quiet: no analytics, no progress bars, nothing written."""
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        patch.setenv("GX_ANALYTICS_ENABLED", "false")
-        warnings.filterwarnings("ignore", "module 'sre_", DeprecationWarning)
-        import great_expectations
-
-        import quality.gx.expectations  # noqa: F401
-
-        logging.getLogger("great_expectations").setLevel(logging.ERROR)
-        context = great_expectations.get_context(mode="ephemeral")
-        context.variables.progress_bars = {"globally": False}
-        asset = context.data_sources.add_pandas("here").add_dataframe_asset("frame")
-        yield great_expectations, asset.add_batch_definition_whole_dataframe("whole")
+    with oracle.great_expectations() as asked:
+        yield asked
 
 
 def to_pandas(batch: pa.RecordBatch, *, objects: bool) -> pd.DataFrame:
@@ -257,9 +244,12 @@ def agree(gx: Any, batch: pa.RecordBatch, given: list[tuple[str, dict[str, Any]]
 
 def raised(type: str, kwargs: dict[str, Any]) -> bool:
     """Whether it is one of the reviewed differences that Great Expectations raises there."""
-    page = (ROOT / "docs" / "reference" / "quality-differences.md").read_text(encoding="utf-8")
-    reviewed = re.findall(r"^\| `expect_(\w+)` \| (\w+) \| 报错 raises \|", page, flags=re.M)
-    return any(type == t and str(PAYLOAD[kwargs["column"]]).startswith(kind) for t, kind in reviewed)
+    kind = str(PAYLOAD[kwargs["column"]])
+    known = oracle.differences((ROOT / oracle.PAGE).read_text(encoding="utf-8"))
+    return any(
+        d.type == f"expect_{type}" and "raised" in d.what and any(kind.startswith(c) for c in d.columns)
+        for d in known
+    )
 
 
 def test_every_kind_is_compared() -> None:

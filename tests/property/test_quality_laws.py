@@ -234,7 +234,9 @@ def test_batching_changes_no_verdict_of_pairs_and_lists(
     the_same_by_parts(data, all_at_once, asked, facts)
 
 
-def the_same_by_parts(data: list[pa.RecordBatch], one: pa.RecordBatch, asked: rules.Rules, facts: Survey) -> None:
+def the_same_by_parts(
+    data: list[pa.RecordBatch], one: pa.RecordBatch, asked: rules.Rules, facts: Survey
+) -> None:
     verdicts, verdict = [judge(b, asked, facts, {}) for b in data], judge(one, asked, facts, {})
     found = sorted(map(str, (v for d in verdicts for v in d.violations.to_pylist())))
     assert found == sorted(map(str, verdict.violations.to_pylist()))
@@ -247,7 +249,10 @@ reals = st.sampled_from([0.1, 0.2, 0.3, -2.0, 1e9, 1e-9, float("inf"), float("-i
 
 
 @settings(deadline=None, max_examples=100)
-@given(parts=st.lists(st.lists(reals, max_size=4), min_size=1, max_size=4), order=st.randoms(use_true_random=False))
+@given(
+    parts=st.lists(st.lists(reals, max_size=4), min_size=1, max_size=4),
+    order=st.randoms(use_true_random=False),
+)
 def test_floats_add_up_alike_in_any_cut_and_order(parts: list[list[float]], order: Any) -> None:
     """Up to the last digits, as floats do; infinities leave no mean and no spread, whatever the order."""
     at_once = gathered("moments", pl.Series([x for p in parts for x in p], dtype=pl.Float64))

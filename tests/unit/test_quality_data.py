@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 import subprocess
 import sys
 import warnings
-from datetime import date
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,11 +23,12 @@ import pytest
 
 from catalog.errors import Blocked, Unreadable
 from exchange.cli import main
-from quality import apart, datafile
+from quality import apart, datafile, rules
 from quality.aggregate import gathered, stdev
 from quality.gx.reference import shipped_known
 from quality.outcome import outcomes
 from quality.suite import core_types, parse, parted
+from quality.values import Unfit
 
 TABLE = pa.table(
     {"code": ["甲1", "乙2", None, "甲1", "x"], "n": [1, 2, 3, None, 50], "key": ["a", "b", "c", "d", "e"]}
@@ -233,3 +236,67 @@ def test_what_great_expectations_has_is_known_without_it() -> None:
         json.dumps({"name": "s", "expectations": [{"type": "expect_nothing", "kwargs": {}}]}), file="s.json"
     )
     assert "expect_nothing" in wrong[0].en
+
+
+def judged(table: pa.Table, type: str, **kwargs: Any) -> Any:
+    text = json.dumps({"name": "s", "expectations": [{"type": f"expect_{type}", "kwargs": kwargs}]})
+    made, problems = parse(text, file="s.json")
+    assert made is not None, problems
+    data = [datafile._enveloped(b, 0, "x") for b in table.to_batches()]
+    return outcomes(lambda: iter(data), made, known=shipped_known(date(2026, 1, 1)))[0]
+
+
+def test_numbers_of_any_size_are_found_in_a_set() -> None:
+    large = [2**53, 2**53 + 1, 2**63 - 1, -(2**63)]
+    told = judged(
+        pa.table({"n": large}),
+        "column_values_to_be_in_set",
+        column="n",
+        value_set=[*large[:1], *large[2:], 2**70],
+    )
+    assert told.unexpected_index == [1]
+    fees = pa.table({"n": pa.array([Decimal(10**16), Decimal(10**16 + 1)], pa.decimal128(20, 2))})
+    assert judged(fees, "column_values_to_be_in_set", column="n", value_set=[10**16]).unexpected_index == [1]
+    small = pa.table({"n": pa.array([1, 2], pa.uint8())})
+    assert judged(
+        small, "column_values_to_be_in_set", column="n", value_set=[1, 300, -1]
+    ).unexpected_index == [1]
+
+
+@pytest.mark.parametrize(
+    "name, value", [("mean", None), ("sum", None), ("stdev", None), ("median", 0.0), ("max", math.inf)]
+)
+def test_infinities_leave_no_mean_and_no_spread_and_stop_nothing(name: str, value: float | None) -> None:
+    table = pa.table({"n": [math.inf, 0.0, -math.inf]})
+    told = judged(table, f"column_{name}_to_be_between", column="n", min_value=0)
+    assert (told.error, told.observed_value, told.success) == (None, value, value is not None)
+
+
+def test_an_instant_that_a_set_names_twice_is_wanted_once() -> None:
+    table = pa.table({"at": pa.array([datetime(2025, 1, 1, tzinfo=UTC)], pa.timestamp("us", tz="UTC"))})
+    twice = ["2025-01-01T00:00:00Z", "2025-01-01T08:00:00+08:00"]
+    told = judged(table, "column_distinct_values_to_equal_set", column="at", value_set=twice)
+    assert (told.success, told.missing_count, told.unexpected_count) == (True, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "type, kwargs",
+    [("values_to_match_regex", {"regex": "x"}), ("values_to_be_between", {"min_value": 1}), ("values_to_be_in_set", {"value_set": [True]}),
+     ("values_to_be_between", {"min_value": "2025-01-01"}), ("values_to_be_phone_number", {})],
+)  # fmt: skip
+def test_a_column_of_a_file_without_any_value_is_asked_nothing(type: str, kwargs: dict[str, Any]) -> None:
+    told = judged(pa.table({"n": pa.nulls(2)}), f"column_{type}", column="n", **kwargs)
+    assert (told.error, told.success, told.missing_count, told.unexpected_count) == (None, True, 2, 0)
+
+
+def test_a_set_of_another_type_is_told_when_the_suite_is_loaded() -> None:
+    one = {
+        "type": "expect_column_distinct_values_to_be_in_set",
+        "kwargs": {"column": "n", "value_set": ["甲"]},
+    }
+    made, _ = parse(json.dumps({"name": "s", "expectations": [one]}), file="s.json")
+    assert made is not None
+    (rule,) = rules.compile(made).rules
+    rules.fit(rule, {"n": pl.String()})
+    with pytest.raises(Unfit):
+        rules.fit(rule, {"n": pl.Int64()})
