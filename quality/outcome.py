@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import product
+from itertools import chain, product
 from typing import Any, TypeVar
 
 import polars as pl
@@ -57,11 +57,20 @@ def outcomes(read: Read, suite: Suite, *, known: Known, key: str | None = None) 
     """
     made = compile_rules(suite, known=known)
     found: dict[int, Outcome] = {}
-    for types, rules in _parts(next(read(), None), made):
+    first, read = _peeked(read)
+    for types, rules in _parts(first, made):
         kept = tuple(r.expectation for r in rules)
         told = _together(_typed(read, types), replace(suite, expectations=kept), known=known, key=key)
         found |= dict(zip((e.index for e in kept), told, strict=True))
     return [found[e.index] for e in suite.expectations]
+
+
+def _peeked(read: Read) -> tuple[pa.RecordBatch | None, Read]:
+    """(the first batch, the same data; its first reading goes on behind the look)."""
+    begun = read()
+    first = next(begun, None)
+    waiting = [] if first is None else [chain([first], begun)]
+    return first, lambda: waiting.pop() if waiting else read()
 
 
 def _parts(first: pa.RecordBatch | None, made: Rules) -> list[tuple[dict[str, pa.DataType], list[Rule]]]:
