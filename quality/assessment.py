@@ -20,7 +20,7 @@ COLLECTION, STORAGE, PROCESSING, USE, MAINTENANCE = STAGES = (
 )  # 采集 存储 加工 使用 维护, the words of the regulation  # fmt: skip
 
 
-LEISHU, GX = ENGINES = ("leishu", "gx")  # that judge a rule; the second is Great Expectations
+LEISHU, GX = "leishu", "gx"  # that judge a rule; the second is Great Expectations
 
 
 def _canonical(facts: Any) -> bytes:
