@@ -273,7 +273,7 @@ def unreviewed(gx: Any, table: pa.Table, given: tuple[oracle.Asked, ...], places
     return found
 
 
-ROWS = {"none": (st.just(0), 4, 30), "one": (st.just(1), 8, 60), "many": (st.sampled_from([2, 3, 5, 8, 13]), 15, 210)}  # fmt: skip
+ROWS = {"none": (st.just(0), 2, 30), "one": (st.just(1), 5, 60), "many": (st.sampled_from([2, 3, 5, 8, 13]), 10, 120)}  # fmt: skip
 
 
 @pytest.mark.parametrize("rows", ROWS)
@@ -315,6 +315,8 @@ WITNESSES: list[tuple[dict[str, list[Any]], oracle.Asked]] = [
        (f"column_{n}_to_be_between", {"column": "date_a", "min_value": "1970-01-01",
                                       "row_condition": {**a_condition("date_b", "2000-01-01"), "operator": "<"}}))
       for n in ("values", "min", "max")),
+    ({"date_a": DAYS[1:2], "whole_a": [1]},
+     ("column_pair_values_to_be_in_set", {"column_A": "date_a", "column_B": "whole_a", "value_pairs_set": [["2025-02-28", 1]]})),
     ({"whole_a": [1, 2], "text_a": ["甲", "乙"]},
      ("column_pair_values_to_be_in_set", {"column_A": "whole_a", "column_B": "text_a", "value_pairs_set": [[1, "甲"]], "row_condition": a_condition("whole_a", 1)})),
     ({"date_a": [date(2000, 2, 29)], "instant_a": [INSTANT]},
