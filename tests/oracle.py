@@ -244,9 +244,6 @@ WHEN: dict[str, Callable[[dict[str, Any], Mapping[str, str]], bool]] = {
         kwargs, types, ("date",), ("<", "<=", ">", ">=")
     ),
     "column_index_0": lambda kwargs, types: kwargs.get("column_index") == 0,
-    "day_beside_instant": lambda kwargs, types: (
-        {types.get(kwargs.get(c, "")) for c in ("column_A", "column_B")} == {"date", "instant"}
-    ),
     "two_writings": lambda kwargs, types: _twice(kwargs.get("value_set", [])),
 }
 
