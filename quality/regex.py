@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from functools import cache
 
 import polars as pl
 
@@ -69,6 +70,7 @@ def problem(pattern: str) -> Sentence | None:
     return None
 
 
+@cache
 def only_python(pattern: str) -> bool:
     """Whether Python compiles the pattern and our engine does not, or would read it otherwise."""
     try:

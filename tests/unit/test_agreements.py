@@ -338,7 +338,7 @@ def test_a_step_that_takes_away_says_why(desk: Desk, what: str) -> None:
     [
         (f"agreements/{NATION}", "keep_first", "no_such", "fields", "there is no mask no_such"),
         (f"agreements/{NATION}", "recipient: nation", "recipient: nowhere", "recipient", "nowhere"),
-        (f"agreements/{NATION}", "recipient: nation", "recipients:\n  levels: [village]", "recipients", "village"),
+        (f"agreements/{NATION}", "recipient: nation", "recipients:\n  levels: [village]", "levels", "village"),
         (f"agreements/{NATION}", "recipient: nation", "recipients:\n  departments: [无此局]", "recipients", "no sound platform is of this class"),
         (f"entries/{CONTRACT}", "share_type: conditional", "share_scheme: no_such\nshare_type: conditional", "share", "no_such"),
         (f"entries/{CONTRACT}", "share_type: conditional", "share_type: whatever", "share_type", "no share type of scheme"),
