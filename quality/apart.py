@@ -24,13 +24,14 @@ import pyarrow.compute as pc
 
 from catalog import envelope
 from catalog.errors import Blocked
+from quality.gx.child import NO_MEMORY
 from quality.kind import WHOLE
 from quality.outcome import Outcome, Read
 from quality.rules import Rule, Rules, errored, payload
 from quality.survey import Answered, Survey, Tally, survey
 
 _KEPT = ("PATH", "LANG", "LC_ALL", "TZ")
-_MEMORY = (3, -6, -9)  # the child's own word, an abort of its allocator, the kernel's
+_MEMORY = (NO_MEMORY, -6, -9)  # the child's own word, an abort of its allocator, the kernel's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +74,7 @@ def answered(facts: Survey, rules: Rules, read: Read, *, limits: Limits | None =
 
     def alive() -> Iterator[pa.RecordBatch]:
         for batch in read():
-            payload(batch, needs, rules.suite)
+            payload(batch.slice(0, 0), needs, rules.suite)  # what is missing is told; no row is converted
             kept = batch.filter(pc.not_equal(batch.column(envelope.OP), envelope.DELETE))
             yield kept.select([envelope.ROW, *needs])
 
